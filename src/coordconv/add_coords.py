@@ -1,0 +1,173 @@
+"""The coordinate channels: what they are, and the layer that appends them.
+
+Axis order is stated here, once: spatial axes are numbered as arrays number them, so a 2D coordinate is
+(row, column), `order="ij"`. `order="xy"` lists the same channels from the last axis to the first: the paper's
+(column, row).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+ORDERS = ("ij", "xy")
+DATA_FORMATS = ("channels_last", "channels_first")
+
+
+def check_order(order: str) -> str:
+    """Return `order`, or raise a ValueError that says what it takes."""
+    if order not in ORDERS:
+        raise ValueError(f"`order` must be one of {ORDERS}. Received: order={order!r}")
+    return order
+
+
+def floating_dtype(inputs: Any, layer_name: str) -> str:
+    """Return the dtype of `inputs`, or raise a ValueError: a coordinate in an integer would be -1, 0 or 1."""
+    dtype: str = keras.backend.standardize_dtype(inputs.dtype)
+    if "float" not in dtype:
+        raise ValueError(
+            f"`inputs` of layer '{layer_name}' must be floating-point, not integers or booleans. "
+            f"Received: inputs.dtype={dtype}"
+        )
+    return dtype
+
+
+def coordinate_channels(rank: int, radius: bool) -> int:
+    """Return d, the number of coordinate channels for `rank` spatial axes."""
+    return rank + int(radius)
+
+
+def coordinate_grid(
+    spatial_shape: Sequence[Any],
+    radius: bool = False,
+    order: str = "ij",
+    data_format: str = "channels_last",
+    dtype: str = "float32",
+) -> Any:
+    """Make the coordinate channels of one example.
+
+    Each coordinate runs from -1 at the first pixel of its axis to 1 at the last; on an axis of one pixel
+    it is 0. Computed in float32 whatever `dtype` is, then cast once: bfloat16 cannot even count to 257.
+
+    Args:
+        spatial_shape: The length of each spatial axis, in pixels: integers, or scalar integer tensors where
+            a length is only known when the graph runs.
+        radius: Whether to append the distance from the centre, the root of the sum of the squared
+            coordinates.
+        order: `"ij"` from the first axis to the last, `"xy"` from the last to the first.
+        data_format: `"channels_last"` or `"channels_first"`.
+        dtype: Of the result.
+
+    Returns:
+        A tensor (1, *spatial_shape, d) or (1, d, *spatial_shape), d = rank + 1 with the radius, else rank.
+
+    Example:
+    >>> coordinate_grid((1, 3))[0, :, :, 1]
+    [[-1.  0.  1.]]
+    """
+    # (2 i - (n - 1)) / (n - 1): numerator and denominator are exact, so a single rounding is left, both ends
+    # are exactly -1 and 1, the middle is exactly 0, and n = 1 gives 0 / 1.
+    axes = [
+        ops.divide(
+            ops.cast(2 * ops.arange(n, dtype="int32") - (n - 1), "float32"),
+            ops.cast(ops.maximum(n - 1, 1), "float32"),
+        )
+        for n in spatial_shape
+    ]
+    channels = ops.meshgrid(*axes, indexing="ij")
+    if order == "xy":
+        channels = channels[::-1]
+    if radius:
+        channels = [*channels, ops.sqrt(sum(ops.square(channel) for channel in channels))]
+    grid = ops.stack(channels, axis=0 if data_format == "channels_first" else -1)
+    return ops.cast(ops.expand_dims(grid, 0), dtype)
+
+
+@keras.saving.register_keras_serializable(package="coordconv")
+class AddCoords(keras.layers.Layer):  # type: ignore[misc]
+    """Appends the coordinates of every pixel as channels, after the channels of the input.
+
+    A channel for each spatial axis, running from -1 at its first pixel to 1 at its last (0 on an axis of one
+    pixel), then, with `radius`, the distance from the centre in the same units. The layer has no weights. To
+    convolve the result, a `CoordConv` layer computes the same without ever concatenating.
+
+    Args:
+        radius: Boolean, whether to append the distance from the centre, the root of the sum of the squared
+            coordinates: from 0 at the centre to the root of the number of axes in the corners.
+        order: `"ij"` (default) appends the coordinate of the first spatial axis first, (row, column) in 2D;
+            `"xy"` that of the last first, (column, row) in 2D, as in the paper.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        **kwargs: As for every Keras layer: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        Floating-point, with 1, 2 or 3 spatial axes of any length, known or not:
+        `(batch, *spatial, channels)` or `(batch, channels, *spatial)`.
+
+    Output shape:
+        The same with `channels + d` channels, d the number of spatial axes, and one more with `radius`.
+
+    Raises:
+        ValueError: for an unknown `order` or `data_format`, a wrong number of axes, integer inputs.
+
+    Example:
+    >>> x = keras.ops.zeros((1, 2, 3, 1))
+    >>> AddCoords()(x)[0, :, :, 1]  # rows
+    [[-1. -1. -1.]
+     [ 1.  1.  1.]]
+    >>> AddCoords()(x)[0, :, :, 2]  # columns
+    [[-1.  0.  1.]
+     [-1.  0.  1.]]
+
+    Reference:
+        Liu et al., An intriguing failing of convolutional neural networks and the CoordConv solution,
+        [arXiv:1807.03247](https://arxiv.org/abs/1807.03247), section 3. Its own code divides by the length of
+        the other axis: right on squares only.
+    """
+
+    def __init__(
+        self,
+        radius: bool = False,
+        order: str = "ij",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.radius = radius
+        self.order = check_order(order)
+        self.data_format = data_format or keras.config.image_data_format()
+        if self.data_format not in DATA_FORMATS:
+            raise ValueError(
+                f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}"
+            )
+        self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Concatenate `inputs` and the grid, repeated for every example."""
+        dtype = floating_dtype(inputs, self.name)
+        shape = ops.shape(inputs)
+        channels_first = self.data_format == "channels_first"
+        spatial_shape = shape[2:] if channels_first else shape[1:-1]
+        grid = coordinate_grid(spatial_shape, self.radius, self.order, self.data_format, dtype)
+        grid = ops.broadcast_to(grid, (shape[0], *ops.shape(grid)[1:]))
+        return ops.concatenate([inputs, grid], axis=1 if channels_first else -1)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return `input_shape` with d more channels."""
+        shape = list(input_shape)
+        axis = 1 if self.data_format == "channels_first" else -1
+        channels = shape[axis]
+        if channels is not None:
+            shape[axis] = channels + coordinate_channels(len(shape) - 2, self.radius)
+        return tuple(shape)
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Refuse integers where the model is built, not first where it runs."""
+        floating_dtype(inputs, self.name)
+        return super().compute_output_spec(inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of `__init__`."""
+        config = {"radius": self.radius, "order": self.order, "data_format": self.data_format}
+        return {**super().get_config(), **config}
