@@ -1,0 +1,1 @@
+"""Not-so-Clevr: a tracked, reproducible study of CoordConv."""

@@ -1,0 +1,182 @@
+"""params.yaml to frozen dataclasses: the only reader of YAML, and the only place where a setting is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+
+from notsoclevr.dataset import CANVAS
+from notsoclevr.errors import StudyError
+from notsoclevr.models import MODELS
+from notsoclevr.recipes import STRICT, Recipe, Seed, Share
+
+PARAMS = "params.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniformSplit:
+    """Arguments of `notsoclevr.dataset.split_uniform`."""
+
+    __pydantic_config__ = STRICT
+
+    train_share: Share
+    seed: Seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuadrantSplit:
+    """Arguments of `notsoclevr.dataset.split_quadrant`."""
+
+    __pydantic_config__ = STRICT
+
+    corner: Literal["upper_left", "upper_right", "lower_left", "lower_right"]
+    boundary: Annotated[int, Field(ge=5, lt=CANVAS - 4)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """A section a split, under the names of `notsoclevr.dataset.SPLITS`."""
+
+    __pydantic_config__ = STRICT
+
+    uniform: UniformSplit
+    quadrant: QuadrantSplit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """params.yaml before its recipes are read, each into a class of its own."""
+
+    __pydantic_config__ = STRICT
+
+    seed: Seed
+    splits: Splits
+    models: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that a person may want to change.
+
+    Args:
+        seed: Of the initial weights and the order of the examples, in every cell.
+        splits: Arguments of each split, by name.
+        models: Recipe of each model, by name.
+    """
+
+    seed: int
+    splits: Mapping[str, dict[str, Any]]
+    models: Mapping[str, Recipe]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: YAML itself silently takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key} stands there twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        StudyError: There is no such file, it cannot be read, or it is not YAML.
+    """
+    try:
+        return yaml.load(path.read_text("utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise StudyError(f"{path}{line}: {error.problem}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StudyError(f"{path}: cannot be read: {reason}") from None
+
+
+def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
+    """Read plain data into a dataclass, strictly.
+
+    Args:
+        type_: The dataclass.
+        value: The data.
+        path: The file that the data stands in, for the message.
+        where: Keys from the top of that file to the data.
+
+    Raises:
+        StudyError: A key is unknown or missing, or a value is of the wrong type or out of range.
+    """
+    try:
+        return TypeAdapter(type_).validate_python(value)
+    except ValidationError as failure:
+        error = failure.errors(include_url=False)[0]
+    key = ".".join([*where, *map(str, error["loc"])])
+    if error["type"] in ("unexpected_keyword_argument", "missing", "missing_keyword_only_argument"):
+        problem = "is missing" if "missing" in error["type"] else "is no setting"
+        if "missing" not in error["type"] and not where:
+            problem += f"; there are {', '.join(type_.__slots__)}"
+        elif "missing" not in error["type"]:
+            names = TypeAdapter(type_).json_schema()["properties"]
+            problem += f"; there are {', '.join(names)}"
+    else:
+        problem = f"is {error['input']!r}; {error['msg'][0].lower()}{error['msg'][1:]}"
+        if isinstance(error["input"], str) and _is_number(error["input"]):
+            problem += " (YAML reads a number without a point, as 1e-3, as text: write 0.001)"
+    raise StudyError(f"{path}: {key} {problem}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _override(data: Any, overrides: Mapping[str, Any], path: Path) -> None:
+    for key, value in overrides.items():
+        *parents, last = key.split(".")
+        section = data
+        for parent in parents:
+            section = section.get(parent) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
+            raise StudyError(f"{path}: {key} is no setting")
+        section[last] = value
+
+
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read params.yaml.
+
+    Args:
+        path: The file.
+        overrides: Values in place of the file's, by their path in it, as {"models.coordconv_painter.epochs": 3}.
+
+    Raises:
+        StudyError: The file cannot be read, or a setting in it or in `overrides` is misspelt, missing, of the wrong
+            type or out of range.
+    """
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise StudyError(f"{path}: holds no settings")
+    _override(data, overrides or {}, path)
+    file = check(_File, data, path)
+    if unknown := [name for name in file.models if name not in MODELS]:
+        raise StudyError(f"{path}: models.{unknown[0]} is no model; there are {', '.join(MODELS)}")
+    if missing := [name for name in MODELS if name not in file.models]:
+        raise StudyError(f"{path}: models.{missing[0]} is missing")
+    recipes = {
+        name: check(model.recipe, file.models[name], path, "models", name) for name, model in MODELS.items()
+    }
+    for name, recipe in recipes.items():
+        if recipe.warmup_epochs > recipe.epochs:
+            raise StudyError(
+                f"{path}: models.{name}.warmup_epochs is {recipe.warmup_epochs}; it takes no more than epochs, {recipe.epochs}"
+            )
+    return Config(seed=file.seed, splits=asdict(file.splits), models=recipes)

@@ -1,0 +1,98 @@
+"""Recipes: every number that decides how one model is built and trained, each a key of params.yaml.
+
+A recipe is flat, so that it is one section of params.yaml, one set of MLflow parameters, and one thing to override.
+The classes hold no values: structure lives in Python, hyper-parameters live in YAML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a network is trained.
+
+    Args:
+        scale_coordinates: The network counts in units of half a canvas, -1 to 1, instead of in pixels, 0 to 63.
+            Its ends still speak pixels: a rescaling is the first or the last layer of the network.
+        kernel_initializer: "he_normal", as in the paper's code, or "glorot_uniform", Keras's own default.
+        optimizer: "adamw" decays the weights themselves; "adam" adds the decay to the loss, as an L2 penalty on the
+            kernels, which is what the paper and the tutorial do.
+        learning_rate: The highest one of the schedule.
+        schedule: "constant", or "cosine" down to 0 at the end of the last epoch.
+        warmup_epochs: Epochs, possibly 0, over which the learning rate first rises from 0, in a straight line.
+        weight_decay: Strength of the decay, 0 for none.
+        batch_size: Examples a step.
+        epochs: Passes over the training half.
+    """
+
+    __pydantic_config__ = STRICT
+
+    scale_coordinates: bool
+    kernel_initializer: Literal["glorot_uniform", "he_normal"]
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: Positive
+    schedule: Literal["constant", "cosine"]
+    warmup_epochs: CountOrNone
+    weight_decay: NotNegative
+    batch_size: Count
+    epochs: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WidthRecipe(Recipe):
+    """A network that comes in several widths.
+
+    Args:
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+        kernel_size: Side of the kernels in pixels, the paper's fs.
+    """
+
+    width: Count
+    kernel_size: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeconvRecipe(WidthRecipe):
+    """A stack of transposed convolutions.
+
+    Args:
+        batch_norm: Batch normalisation after each hidden layer: the paper's code has it, the tutorial's has not.
+    """
+
+    batch_norm: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegressorRecipe(Recipe):
+    """A network that reads an image with one lit pixel.
+
+    Args:
+        pixel_value: Brightness of that pixel as the first convolution sees it; in the data it is 1.
+    """
+
+    pixel_value: Positive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvRegressorRecipe(RegressorRecipe):
+    """A plain convolutional regressor.
+
+    Args:
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+    """
+
+    width: Count
