@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
@@ -14,6 +15,9 @@ from notsoclevr.dataset import CANVAS
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.recipes import STRICT, Recipe, Seed, Share
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PARAMS = "params.yaml"
 
@@ -78,7 +82,7 @@ class _Loader(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error: YAML itself silently takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.MarkedYAMLError(problem=f"{key} stands there twice", problem_mark=node.start_mark)
@@ -114,22 +118,28 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
         StudyError: A key is unknown or missing, or a value is of the wrong type or out of range.
     """
     try:
-        return TypeAdapter(type_).validate_python(value)
+        # from JSON, since a strict dataclass takes no dict from Python
+        return TypeAdapter(type_).validate_json(json.dumps(value, default=str))
     except ValidationError as failure:
-        error = failure.errors(include_url=False)[0]
+        errors = failure.errors(include_url=False)
+    # a misspelt key is also a missing one: name the misspelling
+    error = next((error for error in errors if error["type"] == "unexpected_keyword_argument"), errors[0])
     key = ".".join([*where, *map(str, error["loc"])])
-    if error["type"] in ("unexpected_keyword_argument", "missing", "missing_keyword_only_argument"):
-        problem = "is missing" if "missing" in error["type"] else "is no setting"
-        if "missing" not in error["type"] and not where:
-            problem += f"; there are {', '.join(type_.__slots__)}"
-        elif "missing" not in error["type"]:
-            names = TypeAdapter(type_).json_schema()["properties"]
-            problem += f"; there are {', '.join(names)}"
+    if error["type"] == "unexpected_keyword_argument":
+        problem = "is no setting"
+    elif "missing" in error["type"]:
+        problem = "is missing"
     else:
         problem = f"is {error['input']!r}; {error['msg'][0].lower()}{error['msg'][1:]}"
         if isinstance(error["input"], str) and _is_number(error["input"]):
             problem += " (YAML reads a number without a point, as 1e-3, as text: write 0.001)"
-    raise StudyError(f"{path}: {key} {problem}")
+    raise StudyError(f"{path}: {key} {problem}{_alternatives(errors)}")
+
+
+def _alternatives(errors: Sequence[ErrorDetails]) -> str:
+    """Name the missing keys beside an unknown one, since one of them was most likely meant."""
+    missing = [str(error["loc"][-1]) for error in errors if "missing" in error["type"]]
+    return f"; {' and '.join(missing)} is missing" if missing and len(errors) > len(missing) else ""
 
 
 def _is_number(text: str) -> bool:
@@ -147,7 +157,8 @@ def _override(data: Any, overrides: Mapping[str, Any], path: Path) -> None:
         for parent in parents:
             section = section.get(parent) if isinstance(section, dict) else None
         if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
-            raise StudyError(f"{path}: {key} is no setting")
+            there = f"; there are {', '.join(section)}" if isinstance(section, dict) else ""
+            raise StudyError(f"{path}: {key} is no setting{there}")
         section[last] = value
 
 
@@ -171,12 +182,11 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
         raise StudyError(f"{path}: models.{unknown[0]} is no model; there are {', '.join(MODELS)}")
     if missing := [name for name in MODELS if name not in file.models]:
         raise StudyError(f"{path}: models.{missing[0]} is missing")
-    recipes = {
-        name: check(model.recipe, file.models[name], path, "models", name) for name, model in MODELS.items()
-    }
+    recipes = {name: check(model.recipe, file.models[name], path, "models", name) for name, model in MODELS.items()}
     for name, recipe in recipes.items():
         if recipe.warmup_epochs > recipe.epochs:
             raise StudyError(
-                f"{path}: models.{name}.warmup_epochs is {recipe.warmup_epochs}; it takes no more than epochs, {recipe.epochs}"
+                f"{path}: models.{name}.warmup_epochs is {recipe.warmup_epochs}; "
+                f"it takes no more than epochs, which is {recipe.epochs}"
             )
     return Config(seed=file.seed, splits=asdict(file.splits), models=recipes)

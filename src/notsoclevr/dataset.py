@@ -175,11 +175,7 @@ def save_split(path: Path, split: Split) -> None:
     """Write both halves of a split to a compressed npz file, the same bytes for the same examples."""
     _save(
         path,
-        {
-            f"{half}_{name}": getattr(getattr(split, half), name)
-            for half in Split.__slots__
-            for name in _fields()
-        },
+        {f"{half}_{name}": getattr(getattr(split, half), name) for half in Split.__slots__ for name in _fields()},
     )
 
 
@@ -192,8 +188,5 @@ def load_split(path: Path) -> Split:
     names = tuple(name for half in Split.__slots__ for name in _fields(f"{half}_"))
     arrays = _load(path, names, "notsoclevr split")
     return Split(
-        **{
-            half: Dataset(**{name: arrays[f"{half}_{name}"] for name in _fields()})
-            for half in Split.__slots__
-        }
+        **{half: Dataset(**{name: arrays[f"{half}_{name}"] for name in _fields()}) for half in Split.__slots__}
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from notsoclevr.dataset import Dataset, Split
-from notsoclevr.tasks import Floats, Measures, Task
+from notsoclevr.tasks import Floats, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,14 +28,16 @@ class Canvas:
     def of(cls, split: Split) -> Canvas:
         """Join the two halves of a split."""
         halves = (split.train, split.test)
-        joined = {
-            name: np.concatenate([getattr(half, name) for half in halves]) for name in Dataset.__slots__
-        }
+        joined = {name: np.concatenate([getattr(half, name) for half in halves]) for name in Dataset.__slots__}
         order = np.lexsort(joined["coordinates"].T[::-1])
         return cls(
             dataset=Dataset(**joined)[order],
             is_test=np.repeat([False, True], [len(half) for half in halves])[order],
         )
+
+    def place(self, centre: npt.NDArray[Any]) -> int:
+        """Give the place of the example with this centre (row, column)."""
+        return int(np.flatnonzero((self.dataset.coordinates == centre).all(axis=1))[0])
 
 
 def score(task: Task, canvas: Canvas, outputs: Floats) -> dict[str, float]:

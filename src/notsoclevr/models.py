@@ -2,8 +2,9 @@
 
 Shapes are written with these letters: n examples, h = w = 64 rows and columns of the canvas, f channels.
 Painters and classifiers take coordinates (n, 2) and give a logit a pixel, (n, h, w, 1) from the first and (n, h * w)
-from the second; regressors take images (n, h, w, 1) and give coordinates (n, 2). Coordinates are (row, column) in pixels at both ends of every network:
-scaling is a layer of the network, so that a saved model needs nothing beside it.
+from the second; regressors take images (n, h, w, 1) and give coordinates (n, 2).
+Coordinates are (row, column) in pixels at both ends of every network: scaling is a layer of the network, so that a
+saved model needs nothing beside it.
 
 Keras is imported inside the builders: the table serves the command line, which must start at once.
 
@@ -58,9 +59,7 @@ def _pointwise_stack(coordinates: Any, recipe: Recipe) -> Any:
     from coordconv import CoordConv2D
 
     x = _tiled(coordinates)
-    x = CoordConv2D(
-        32, 1, activation="relu", kernel_initializer=recipe.kernel_initializer, name="coordconv_1"
-    )(x)
+    x = CoordConv2D(32, 1, activation="relu", kernel_initializer=recipe.kernel_initializer, name="coordconv_1")(x)
     for i, filters in enumerate((32, 64, 64), start=2):
         x = layers.Conv2D(
             filters, 1, activation="relu", kernel_initializer=recipe.kernel_initializer, name=f"conv_{i}"

@@ -54,13 +54,15 @@ def _image(images: npt.NDArray[np.uint8]) -> Floats:
 
 
 def _distance(points: Floats, dataset: Dataset) -> Floats:
-    return np.hypot(*(points - _coordinates(dataset)).T)  # (n,)
+    distances: Floats = np.hypot(*(points - _coordinates(dataset)).T)  # (n,)
+    return distances
 
 
 def _centre_pixel(dataset: Dataset) -> npt.NDArray[np.int32]:
     """Index of the centre among the pixels of the canvas, counted row by row."""
     row, column = dataset.coordinates.T.astype(np.int32)
-    return row * CANVAS + column
+    pixels: npt.NDArray[np.int32] = row * CANVAS + column
+    return pixels
 
 
 def _classification_loss() -> keras.losses.Loss:
@@ -72,7 +74,8 @@ def _classification_loss() -> keras.losses.Loss:
 def _softmax(logits: Floats) -> Floats:
     """Logits (n, 4096) to probabilities (n, 64, 64)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).reshape(-1, CANVAS, CANVAS)
+    probabilities: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities.reshape(-1, CANVAS, CANVAS)
 
 
 def _classification_measures(dataset: Dataset, logits: Floats) -> Measures:
@@ -102,7 +105,8 @@ def _rendering_loss() -> keras.losses.Loss:
 
 def _sigmoid(logits: Floats) -> Floats:
     """Logits (n, 64, 64, 1) to probabilities (n, 64, 64)."""
-    return (0.5 * (1 + np.tanh(0.5 * logits)))[..., 0]  # the form that cannot overflow
+    probabilities: Floats = 0.5 * (1 + np.tanh(0.5 * logits))  # the form that cannot overflow
+    return probabilities[..., 0]
 
 
 def _rendering_measures(dataset: Dataset, logits: Floats) -> Measures:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -65,13 +67,24 @@ class Fit:
     forming: Floats
 
 
-def prepare_tensorflow() -> None:
-    """Choose how TensorFlow will compute; call it before TensorFlow is first imported.
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras, set up for speed, without what TensorFlow says of itself meanwhile.
 
     oneDNN is off by default on some processors where it trains two to three times as fast.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # the first messages come from C++, before that level is read
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as unread:
+        stderr = os.dup(2)
+        os.dup2(unread.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:

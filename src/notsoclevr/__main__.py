@@ -1,0 +1,5 @@
+"""`python -m notsoclevr`."""
+
+from notsoclevr.cli import main
+
+main()

@@ -1,0 +1,196 @@
+"""The command line: parsing, and one call each.
+
+TensorFlow, MLflow and matplotlib are imported by the commands that use them, after all that can be wrong with the
+command has been found: `--help` and every refusal come at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from notsoclevr import dataset
+from notsoclevr.config import PARAMS, load
+from notsoclevr.errors import StudyError
+from notsoclevr.models import MODELS
+from notsoclevr.training import Experiment
+
+if TYPE_CHECKING:
+    from notsoclevr.results import Cell
+
+DATASET = Path("data/not_so_clevr.npz")
+RESULTS = Path("results")
+REPORTS = Path("reports")
+IN_PLACE = f"In place of the one in {PARAMS}."
+SHOWN = ("learning_rate", "batch_size", "epochs")  # settings that `train --help` names
+SETTINGS = list(dict.fromkeys(field.name for model in MODELS.values() for field in fields(model.recipe)))
+
+
+def find_root() -> Path:
+    """Find the folder of params.yaml: this one, or the nearest above it."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / PARAMS).is_file():
+            return folder
+    raise StudyError(f"{here}: no {PARAMS} here or in a folder above; use --root")
+
+
+def split_path(root: Path, split: str) -> Path:
+    """Give the file of a split."""
+    return root / "data" / f"{split}.npz"
+
+
+class _Group(click.Group):
+    """Commands whose failures are one line on stderr and an exit status."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except StudyError as error:
+            _fail(str(error), error.exit_status)
+        except click.UsageError as error:
+            _fail(error.format_message(), 2)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"{place}{error.strerror or error}", 1)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"notsoclevr: {' '.join(message.split())}", err=True)
+    sys.exit(status)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help=f"Folder of {PARAMS}.",
+)
+@click.version_option(package_name="coordconv")
+@click.pass_context
+def main(context: click.Context, root: Path | None) -> None:
+    """Study CoordConv on Not-so-Clevr: make the data, train, compare, track."""
+    if not context.resilient_parsing:
+        context.obj = (root or find_root()).resolve()
+
+
+@main.command()
+@click.pass_obj
+def generate(root: Path) -> None:
+    """Make the dataset: 3,136 squares on a canvas, data/not_so_clevr.npz."""
+    dataset.save_dataset(root / DATASET, dataset.generate())
+
+
+@main.command()
+@click.option("--split", "names", type=click.Choice(list(dataset.SPLITS)), multiple=True, help="Only this one.")
+@click.pass_obj
+def split(root: Path, names: Sequence[str]) -> None:
+    """Split the dataset into train and test, data/<split>.npz, each as params.yaml says."""
+    config = load(root / PARAMS)
+    examples = dataset.load_dataset(root / DATASET)
+    for name in names or dataset.SPLITS:
+        halves = dataset.SPLITS[name](examples, **config.splits[name])
+        dataset.save_split(split_path(root, name), halves)
+        click.echo(f"{name}: {len(halves.train)} train, {len(halves.test)} test")
+
+
+def _number(text: str) -> Any:
+    """Read a setting from the command line: a number, true, false, or a word."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every setting of every recipe, so that `mlflow run . -P epochs=3` can pass any of them on."""
+    for name in reversed(SETTINGS):
+        spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+        command = click.option(*spellings, name, metavar="VALUE", hidden=name not in SHOWN, help=IN_PLACE)(command)
+    return command
+
+
+@main.command(epilog=f"Every setting of the model's recipe in {PARAMS} is an option too, as --weight_decay 0.1.")
+@click.option("--model", type=click.Choice(list(MODELS)), required=True)
+@click.option("--split", "split_name", type=click.Choice(list(dataset.SPLITS)), required=True)
+@click.option("--seed", metavar="VALUE", help=IN_PLACE)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the results, in place of results/.",
+)
+@_recipe_options
+@click.pass_obj
+def train(
+    root: Path, /, model: str, split_name: str, seed: str | None, out: Path | None, **settings: str | None
+) -> None:
+    """Train one model on one split as one tracked run, and keep its results."""
+    started = perf_counter()
+    overrides = {f"models.{model}.{name}": _number(text) for name, text in settings.items() if text is not None}
+    if seed is not None:
+        overrides["seed"] = _number(seed)
+    config = load(root / PARAMS, overrides)
+    experiment = Experiment(model=model, split=split_name, seed=config.seed, recipe=config.models[model])
+    examples = dataset.load_split(split_path(root, split_name))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run which is killed politely is closed
+
+    from notsoclevr import stages
+
+    stages.train_cell(root, experiment, examples, out or root / RESULTS / f"{model}-{split_name}", started=started)
+
+
+def _cells(directories: Sequence[Path]) -> list[Cell]:
+    """Read cells, in the order of the models and the splits."""
+    from notsoclevr import results
+
+    cells = [results.load(directory) for directory in directories]
+    order = [(model, split) for model in MODELS for split in dataset.SPLITS]
+    return sorted(cells, key=lambda cell: order.index((cell.metrics["model"], cell.metrics["split"])))
+
+
+def _finished(root: Path) -> list[Path]:
+    directories = [path.parent for path in (root / RESULTS).glob("*/metrics.json")]
+    if not directories:
+        raise StudyError(f"{root / RESULTS}: no results; train with `dvc repro` or `notsoclevr train`", exit_status=1)
+    return directories
+
+
+@main.command()
+@click.pass_obj
+def evaluate(root: Path) -> None:
+    """Compare all cells in results/ with each other and with what was published, in reports/."""
+    cells = _cells(_finished(root))
+
+    from notsoclevr import stages
+
+    stages.evaluate(root, cells, root / REPORTS)
+
+
+@main.command()
+@click.argument("directories", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.pass_obj
+def track(root: Path, directories: Sequence[Path]) -> None:
+    """Log to MLflow the cells (DIRECTORIES, or all in results/) and the comparison that it does not know."""
+    cells = _cells(directories or _finished(root))
+
+    from notsoclevr import stages
+
+    stages.track(root, cells, root / REPORTS, lambda name: dataset.load_split(split_path(root, name)))
+
+
+@main.command()
+@click.pass_obj
+def readme(root: Path) -> None:
+    """Copy the tables of reports/comparison.md between their marks in README.md."""
+    from notsoclevr import comparison
+
+    comparison.update_readme(root / "README.md", root / REPORTS / "comparison.md")

@@ -1,0 +1,393 @@
+"""What MLflow remembers: the only module that imports mlflow.
+
+A run is made from the files of a cell, by a training as soon as they are written and by `notsoclevr track` for cells
+that have none. A training opens its run before it starts, so that one can see it under way, and closes it whatever
+happens; a run whose process died without a word is closed by the next that comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import socket
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from notsoclevr.atomic import replacing
+from notsoclevr.dataset import Split
+from notsoclevr.errors import StudyError
+from notsoclevr.models import MODELS
+from notsoclevr.results import Cell, write_json
+from notsoclevr.training import Experiment
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "not-so-clevr-{}"  # one a task, and one for the comparison
+ALIAS = "best"  # of the best version of each registered model
+DIGEST = "results.digest"
+PROCESS, HOST = "process.id", "process.host"
+MODEL_KEPT = "logged_model"  # the name a network has among the outputs of its run
+
+
+class UnreachableError(StudyError):
+    """The tracking store does not answer, or not as a store does."""
+
+    def __init__(self, uri: str, error: Exception) -> None:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        super().__init__(f"MLflow store {uri} does not answer: {reason}", exit_status=1)
+
+
+@contextmanager
+def store(root: Path) -> Iterator[MlflowClient]:
+    """Open the store: that of MLFLOW_TRACKING_URI if it is set, else the one embedded at the root of the repository.
+
+    Args:
+        root: The repository. Inside a stage that DVC runs in a temporary copy, DVC_ROOT names the real one.
+
+    Yields:
+        A client of the store; MLflow's own functions use the same store.
+
+    Raises:
+        UnreachableError: The store did not answer, when it was opened or later.
+    """
+    # MLflow's patience with a server that is down is minutes long by default
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    import mlflow
+    from filelock import FileLock
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    root = Path(os.environ.get("DVC_ROOT", root)).resolve()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient()
+    try:
+        # processes that create one database at once break it
+        with FileLock(root / ".mlflow.lock"):
+            names = [EXPERIMENT.format(kind) for kind in (*_tasks(), "comparison")]
+            known = {experiment.name for experiment in client.search_experiments()}
+            artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
+            for name in names:
+                if name not in known:
+                    client.create_experiment(name, artifact_location=artifacts and f"{artifacts}/{name}")
+            _close_abandoned(client, names)
+        yield client
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        raise UnreachableError(uri, error) from error
+
+
+def _experiment_id(client: MlflowClient, name: str) -> str:
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None  # `store` has made it
+    return str(experiment.experiment_id)
+
+
+def _tasks() -> list[str]:
+    return list(dict.fromkeys(model.task for model in MODELS.values()))
+
+
+def _close_abandoned(client: MlflowClient, names: Sequence[str]) -> None:
+    """Mark as killed the runs that are still running for processes of this host that are no more."""
+    from psutil import pid_exists
+
+    ids = [_experiment_id(client, name) for name in names]
+    ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{socket.gethostname()}'"
+    for run in client.search_runs(["0", *ids], ours):
+        if not pid_exists(int(run.data.tags[PROCESS])):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _git_commit(root: Path) -> str:
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip()
+
+
+def _tags(root: Path, **more: Any) -> dict[str, str]:
+    """Give the tags every run of ours has: where it comes from, and who is working on it."""
+    tags = {
+        "mlflow.source.name": "notsoclevr",
+        "mlflow.source.git.commit": _git_commit(root),
+        "dvc.stage": os.environ.get("DVC_STAGE", ""),
+        "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
+        HOST: socket.gethostname(),
+        PROCESS: os.getpid(),
+        **more,
+    }
+    return {name: str(value) for name, value in tags.items() if value != ""}
+
+
+def open_run(client: MlflowClient, root: Path, experiment: Experiment) -> str:
+    """Open the run of a training that is about to start.
+
+    Under `mlflow run` that is the run which MLflow made; its id is taken out of the environment, so that no process
+    started later logs to it too.
+
+    Args:
+        client: Of the store.
+        root: The repository.
+        experiment: What will be trained.
+
+    Returns:
+        The run's id.
+    """
+    return _open_run(client, root, experiment.model, experiment.split, experiment.seed, asdict(experiment.recipe))
+
+
+def _open_run(client: MlflowClient, root: Path, model: str, split: str, seed: int, recipe: dict[str, Any]) -> str:
+    from mlflow.entities import Param, RunTag
+
+    task = MODELS[model].task
+    tags = _tags(root, task=task, model=model, split=split, seed=seed)
+    if run_id := os.environ.pop("MLFLOW_RUN_ID", None):
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+        known = client.get_run(run_id).data.params  # MLflow has logged what it was given, and refuses to be corrected
+    else:
+        name = EXPERIMENT.format(task)
+        run_id = client.create_run(_experiment_id(client, name)).info.run_id
+        known = {}
+    tags["mlflow.runName"] = f"{model}-{split}"
+    params = {"model": model, "split": split, "seed": seed, **recipe}
+    client.log_batch(
+        run_id,
+        params=[Param(key, str(value)) for key, value in params.items() if key not in known],
+        tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+    return str(run_id)
+
+
+def close_run(client: MlflowClient, run_id: str, error: BaseException) -> None:
+    """Close the run of a training that did not end well: failed, or killed where somebody stopped it."""
+    stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+    client.set_terminated(run_id, "KILLED" if stopped else "FAILED")
+
+
+def digest(*paths: Path) -> str:
+    """Give a fingerprint of files that are the same whenever the same experiment is trained."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
+def _cell_digest(cell: Cell) -> str:
+    return digest(cell.directory / "metrics.json", cell.directory / "history.csv")
+
+
+def log_cell(client: MlflowClient, run_id: str, cell: Cell, split: Split) -> None:
+    """Log a finished cell from its files, close its run, and note the run beside the files.
+
+    Args:
+        client: Of the store.
+        run_id: An open run.
+        cell: The cell.
+        split: The examples it was trained and tested on.
+    """
+    import mlflow
+    from mlflow.entities import Metric
+
+    seconds = np.cumsum([0.0, *cell.timings["epoch_seconds"]])
+    begun = client.get_run(run_id).info.start_time
+    metrics = [
+        Metric(name, value, begun + round(1000 * seconds[int(row["epoch"])]), int(row["epoch"]))
+        for row in cell.history
+        for name, value in row.items()
+        if name != "epoch"
+    ]
+    last = {"train_seconds": cell.timings["train_seconds"], "parameters": cell.metrics["parameters"]}
+    if perfect := cell.metrics["epochs_to_perfect"]:
+        last |= {"epochs_to_perfect": perfect, "seconds_to_perfect": seconds[perfect]}
+    metrics += [Metric(name, value, begun, 0) for name, value in last.items()]
+    for chunk in range(0, len(metrics), 1000):  # the most that a server takes at once
+        client.log_batch(run_id, metrics=metrics[chunk : chunk + 1000])
+    with _active(run_id):
+        _log_dataset(split, cell)
+        _log_network(cell)
+        mlflow.log_artifacts(str(cell.directory / "figures"), "figures")
+        for name in ("metrics.json", "history.csv", "predictions.npz"):
+            mlflow.log_artifact(str(cell.directory / name))
+        for image in sorted((cell.directory / "figures" / "forming").glob("*.png")):
+            mlflow.log_image(_pixels(image), key="forming", step=int(image.stem))
+    client.set_tag(run_id, DIGEST, _cell_digest(cell))
+    client.set_terminated(run_id, "FINISHED")
+    with replacing(cell.directory / "run.json") as path:
+        write_json(path, {"run_id": run_id, "experiment_id": client.get_run(run_id).info.experiment_id})
+
+
+@contextmanager
+def _active(run_id: str) -> Iterator[None]:
+    """Make a run the one that MLflow's own functions log to, without closing it as they would."""
+    import mlflow
+
+    mlflow.start_run(run_id=run_id, log_system_metrics=False)
+    try:
+        yield
+    finally:
+        mlflow.end_run("RUNNING")
+
+
+def _pixels(path: Path) -> Any:
+    from matplotlib.image import imread
+
+    return (imread(path)[..., :3] * 255).astype(np.uint8)
+
+
+def _log_dataset(split: Split, cell: Cell) -> None:
+    import mlflow.data.numpy_dataset
+
+    source = f"data/{cell.metrics['split']}.npz"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the source: a file of ours is no source that MLflow could fetch from
+        for half, context in (("train", "training"), ("test", "testing")):
+            examples = getattr(split, half)
+            data = mlflow.data.numpy_dataset.from_numpy(
+                examples.coordinates, targets=examples.squares, source=source, name=f"{cell.metrics['split']}-{half}"
+            )
+            mlflow.log_input(data, context=context)
+
+
+def _log_network(cell: Cell) -> None:
+    """Log the Keras model with its signature, what it needs, and the code of the layer in it."""
+    from importlib.metadata import version
+
+    import keras
+    import mlflow
+    from mlflow.models import infer_signature
+
+    import coordconv
+
+    network = keras.saving.load_model(cell.directory / "model.keras", compile=False)
+    example = np.zeros((1, *network.input_shape[1:]), np.float32)
+    mlflow.tensorflow.log_model(
+        network,
+        name=MODEL_KEPT,
+        signature=infer_signature(example, np.asarray(network(example))),
+        pip_requirements=[f"{name}=={version(name)}" for name in ("keras", "numpy", "tensorflow")],
+        code_paths=[str(Path(coordconv.__file__).parent)],
+    )
+
+
+def find_run(client: MlflowClient, kind: str, fingerprint: str) -> str | None:
+    """Find the newest finished run of the same results.
+
+    Args:
+        client: Of the store.
+        kind: A task, or "comparison".
+        fingerprint: See `digest`.
+
+    Returns:
+        The run's id, or None.
+    """
+    runs = client.search_runs(
+        ["0", _experiment_id(client, EXPERIMENT.format(kind))],
+        f"tags.`{DIGEST}` = '{fingerprint}' and attributes.status = 'FINISHED'",
+        max_results=1,
+    )
+    return str(runs[0].info.run_id) if runs else None
+
+
+def track(client: MlflowClient, root: Path, cells: Sequence[Cell], split_of: Callable[[str], Split]) -> list[str]:
+    """Log the cells that have no run, as after a checkout from DVC's cache or while the store was down.
+
+    Args:
+        client: Of the store.
+        root: The repository.
+        cells: The cells.
+        split_of: Name of a split to its examples.
+
+    Returns:
+        Names of the cells that were logged.
+    """
+    logged = []
+    for cell in cells:
+        if find_run(client, cell.task, _cell_digest(cell)):
+            continue
+        metrics = cell.metrics
+        run_id = _open_run(client, root, metrics["model"], metrics["split"], metrics["seed"], metrics["recipe"])
+        try:
+            log_cell(client, run_id, cell, split_of(metrics["split"]))
+        except BaseException as error:
+            close_run(client, run_id, error)
+            raise
+        logged.append(cell.name)
+    return logged
+
+
+def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Sequence[Cell]) -> None:
+    """Log the comparison as a run of its own, once, and register the best model of each task.
+
+    Args:
+        client: Of the store.
+        root: The repository.
+        reports: Folder of the comparison.
+        cells: The cells in it.
+    """
+    import mlflow
+    from mlflow.entities import Metric
+
+    fingerprint = digest(reports / "comparison.csv")
+    if not find_run(client, "comparison", fingerprint):
+        run = client.create_run(
+            _experiment_id(client, EXPERIMENT.format("comparison")),
+            tags=_tags(root) | {"mlflow.runName": "comparison", DIGEST: fingerprint},
+        )
+        run_id = run.info.run_id
+        try:
+            client.log_batch(
+                run_id,
+                metrics=[
+                    Metric(f"{cell.name}.test_exact", cell.metrics["test_exact"], round(1000 * time()), 0)
+                    for cell in cells
+                ],
+            )
+            with _active(run_id):
+                mlflow.log_artifacts(str(reports))
+        except BaseException as error:
+            close_run(client, run_id, error)
+            raise
+        client.set_terminated(run_id, "FINISHED")
+    for task in _tasks():
+        if rivals := [cell for cell in cells if cell.task == task]:
+            _register_best(client, task, rivals)
+
+
+def _register_best(client: MlflowClient, task: str, cells: Sequence[Cell]) -> None:
+    """Register the network of the best model: exact on most of the test halves, and the smaller among equals.
+
+    Of its networks it is the one that was trained on the split that is hardest for all models.
+    """
+    mean: dict[str, dict[str, float]] = {"model": {}, "split": {}}
+    for key, means in mean.items():
+        for name in {cell.metrics[key] for cell in cells}:
+            means[name] = float(np.mean([cell.metrics["test_exact"] for cell in cells if cell.metrics[key] == name]))
+    best = max(
+        cells,
+        key=lambda cell: (
+            mean["model"][cell.metrics["model"]],
+            -cell.metrics["parameters"],
+            -mean["split"][cell.metrics["split"]],
+        ),
+    )
+    run_id = find_run(client, task, _cell_digest(best))
+    if run_id is None:
+        return
+    name = EXPERIMENT.format(task)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name, description=f"The best model of the {task} task, whatever its kind.")
+    elif any(v.run_id == run_id and ALIAS in v.aliases for v in client.search_model_versions(f"name = '{name}'")):
+        return
+    outputs = client.get_run(run_id).outputs
+    model_id = outputs.model_outputs[0].model_id if outputs else None
+    version = client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
+    client.set_registered_model_alias(name, ALIAS, version.version)
