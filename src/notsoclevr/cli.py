@@ -50,16 +50,19 @@ def split_path(root: Path, split: str) -> Path:
 class _Group(click.Group):
     """Commands whose failures are one line on stderr and an exit status."""
 
-    def invoke(self, context: click.Context) -> Any:
+    def main(self, *args: Any, **options: Any) -> Any:
         try:
-            return super().invoke(context)
+            status = super().main(*args, **options | {"standalone_mode": False})
         except StudyError as error:
             _fail(str(error), error.exit_status)
-        except click.UsageError as error:
+        except click.ClickException as error:
             _fail(error.format_message(), 2)
+        except (click.Abort, KeyboardInterrupt):
+            _fail("stopped", 130)
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             _fail(f"{place}{error.strerror or error}", 1)
+        sys.exit(status if isinstance(status, int) else 0)
 
 
 def _fail(message: str, status: int) -> None:

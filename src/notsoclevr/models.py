@@ -106,7 +106,7 @@ def build_two_stage_painter(recipe: WidthRecipe) -> keras.Model:
             name=f"draw_{i}",
         )(x)
     x = layers.Conv2D(
-        1, recipe.kernel_size, padding="same", kernel_initializer=recipe.kernel_initializer, name="logits"
+        1, recipe.kernel_size, padding="same", kernel_initializer=recipe.kernel_initializer, name="paint"
     )(x)
     return keras.Model(inputs, x)
 

@@ -17,6 +17,7 @@ import csv
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -173,7 +174,7 @@ def load(directory: Path, home: Path | None = None) -> Cell:
             raise StudyError(f"{directory}: holds the results of {cell.name}; {remedy}")
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename}: no such file; {remedy}") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise StudyError(
             f"{directory}: its results cannot be read ({type(error).__name__}: {error}); {remedy}"
         ) from None

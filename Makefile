@@ -1,0 +1,43 @@
+# Each target first makes or updates .venv, if it is missing or the lock has changed.
+# Needs python3 (3.11 to 3.13), make and git; everything else comes from the package index, as uv.lock says.
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+UV := $(shell sed -n 's/.*"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
+
+export PATH := $(VENV)/bin:$(PATH)
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: setup repro test ui lint readme
+
+setup: $(VENV)/synced
+
+$(VENV)/synced: uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "setup: needs python 3.11 to 3.13, $(PYTHON) is `$(PYTHON) --version 2>&1`; try make PYTHON=python3.12" >&2; exit 2; }
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	$(VENV)/bin/uv sync --frozen --no-progress --quiet
+	touch $@
+
+## The main job: data, fourteen trainings, comparison; then a run for every cell that DVC took from its cache.
+repro: setup
+	dvc repro
+	notsoclevr track
+
+test: setup
+	pytest
+
+## The runs, at http://127.0.0.1:5000
+ui: setup
+	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+lint: setup
+	ruff check
+	ruff format --check
+	mypy
+
+## Put the tables of reports/comparison.md into README.md.
+readme: setup
+	notsoclevr readme

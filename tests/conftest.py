@@ -1,0 +1,76 @@
+"""What several test modules need: a small copy of the project, and a network trained in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from notsoclevr import dataset
+from notsoclevr.training import import_tensorflow
+
+ROOT = Path(__file__).parents[1]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+# What the tests start must not log to the store of the person who runs them, nor to that of an outer `mlflow run`.
+for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tensorflow() -> None:
+    """Set TensorFlow up as the commands do, before any test imports it."""
+    import_tensorflow()
+
+
+def shrink(params: Path, **settings: Any) -> None:
+    """Make the real params.yaml quick: one epoch, and a corner of the canvas to learn from."""
+    content = yaml.safe_load(params.read_text("utf-8"))
+    content["splits"]["uniform"]["train_share"] = 0.06
+    content["splits"]["quadrant"]["boundary"] = 6
+    for recipe in content["models"].values():
+        recipe |= {"epochs": 1} | settings
+    params.write_text(yaml.safe_dump(content), "utf-8")
+
+
+@pytest.fixture(scope="session")
+def full() -> dataset.Dataset:
+    """All 3,136 examples."""
+    return dataset.generate()
+
+
+@pytest.fixture
+def project(tmp_path: Path, full: dataset.Dataset) -> Path:
+    """Give a root with the real params.yaml, shrunk, and the data in it."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shrink(tmp_path / "params.yaml")
+    dataset.save_dataset(tmp_path / "data" / "not_so_clevr.npz", full)
+    dataset.save_split(tmp_path / "data" / "uniform.npz", dataset.split_uniform(full, train_share=0.06, seed=0))
+    dataset.save_split(
+        tmp_path / "data" / "quadrant.npz", dataset.split_quadrant(full, corner="lower_right", boundary=6)
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def command(project: Path) -> Run:
+    """Give a function that runs `notsoclevr` with arguments in the project, in a process of its own."""
+
+    def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "notsoclevr", *arguments],
+            cwd=cwd or project,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

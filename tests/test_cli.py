@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from notsoclevr.dataset import Dataset, save_dataset
+
+from .conftest import Run, shrink
+
+TRAIN = ("train", "--model", "coordconv_regressor", "--split", "uniform")
+
+
+def test_commands_are_listed(command: Run) -> None:
+    shown = command("--help").stdout
+    for name in ("generate", "split", "train", "evaluate", "track"):
+        assert name in shown
+        assert command(name, "--help").returncode == 0
+
+
+def test_help_starts_in_under_a_second(command: Run) -> None:
+    seconds = []
+    for _ in range(3):
+        started = perf_counter()
+        assert command("--help").returncode == 0
+        seconds.append(perf_counter() - started)
+    assert min(seconds) < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("train", "--model", "coordconv_paintre", "--split", "uniform"), "'coordconv_painter'"),
+        (("train", "--model", "coordconv_painter", "--split", "diagonal"), "'quadrant'"),
+        (("train", "--model", "coordconv_painter"), "--split"),
+        ((*TRAIN, "--epochs", "ten"), "models.coordconv_regressor.epochs is 'ten'"),
+        ((*TRAIN, "--epochs", "0"), "models.coordconv_regressor.epochs is 0"),
+        ((*TRAIN, "--learning_rate", "-1"), "learning_rate is -1"),
+        ((*TRAIN, "--width", "2"), "models.coordconv_regressor.width is no setting"),
+        ((*TRAIN, "--seed", "-1"), "seed is -1"),
+        ((*TRAIN, "--epoch", "1"), "--epoch"),
+        (("split", "--split", "diagonal"), "'quadrant'"),
+        (("evaluate",), "no results"),
+        (("track", "nowhere"), "nowhere"),
+        (("dance",), "dance"),
+        (("--root", "/nowhere", "generate"), "/nowhere"),
+    ],
+)
+def test_wrong_use_is_one_line_at_once_and_writes_nothing(
+    command: Run, project: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    before = sorted(project.rglob("*"))
+    started = perf_counter()
+    refused = command(*arguments)
+    seconds = perf_counter() - started
+    assert refused.returncode in (1, 2) if says == "no results" else refused.returncode == 2
+    assert says in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not refused.stdout
+    assert sorted(project.rglob("*")) == before
+    assert seconds < 2  # under one on an idle machine; tests may share theirs
+
+
+def test_settings_are_judged_before_anything_starts(command: Run, project: Path) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("learning_rate: 0.01", "learning_rate: 1e-2"))
+    refused = command("split")
+    assert refused.returncode == 2
+    assert "write 0.001" in refused.stderr
+
+
+def test_a_damaged_dataset_is_named_with_its_remedy(command: Run, project: Path, full: Dataset) -> None:
+    (project / "data" / "uniform.npz").write_bytes(b"PK")
+    refused = command(*TRAIN)
+    assert refused.returncode == 2
+    assert "uniform.npz" in refused.stderr
+    assert "notsoclevr split" in refused.stderr
+    save_dataset(project / "data" / "uniform.npz", full)
+    assert command(*TRAIN).returncode == 2
+
+
+def test_the_root_is_found_from_below(command: Run, project: Path) -> None:
+    (project / "deep" / "er").mkdir(parents=True)
+    (project / "data" / "quadrant.npz").unlink()
+    assert command("split", "--split", "quadrant", cwd=project / "deep" / "er").returncode == 0
+    assert (project / "data" / "quadrant.npz").exists()
+    lost = command("split", cwd=Path("/"))
+    assert lost.returncode == 2
+    assert "params.yaml" in lost.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0 and not Path("/dev/full").exists(), reason="needs a folder nobody can write to")
+def test_an_unwritable_folder_is_one_line(command: Run, project: Path) -> None:
+    (project / "data" / "not_so_clevr.npz").unlink()
+    (project / "data").rename(project / "elsewhere")
+    (project / "data").write_text("a file where a folder should be")
+    refused = command("generate")
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "data" in refused.stderr
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(command: Run, project: Path) -> None:
+    before = (project / "data" / "not_so_clevr.npz").read_bytes()
+    limited = f"ulimit -f 8; exec {sys.executable} -m notsoclevr generate"
+    refused = subprocess.run(["bash", "-c", limited], cwd=project, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    assert "File too large" in refused.stderr
+    assert (project / "data" / "not_so_clevr.npz").read_bytes() == before
+    assert [path.name for path in (project / "data").glob(".*")] == []
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGTERM, "KILLED"), (signal.SIGKILL, "KILLED")])
+def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, how: int, status: str) -> None:
+    from mlflow import MlflowClient
+
+    shrink(project / "params.yaml", epochs=10_000)
+    training = subprocess.Popen(
+        [sys.executable, "-m", "notsoclevr", *TRAIN], cwd=project, stderr=subprocess.PIPE, text=True
+    )
+    assert training.stderr is not None
+    assert "epoch 1/10000" in training.stderr.readline()
+    training.send_signal(how)
+    training.wait(60)
+    assert training.returncode != 0
+    assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
+
+    shrink(project / "params.yaml", epochs=1)
+    next_one = command(*TRAIN)
+    assert next_one.returncode == 0, next_one.stderr
+    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert sorted(run.info.status for run in client.search_runs(experiments)) == sorted(["FINISHED", status])
+
+
+def test_a_terminal_gets_a_bar(project: Path) -> None:
+    import pty
+    import termios
+
+    main, other = pty.openpty()
+    termios.tcsetwinsize(other, (24, 120))
+    training = subprocess.Popen(
+        [sys.executable, "-m", "notsoclevr", *TRAIN, "--epochs", "2"], cwd=project, stderr=other, stdout=other
+    )
+    os.close(other)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(main, 4096)
+        except OSError:  # the other end is closed
+            break
+    training.wait()
+    assert training.returncode == 0
+    text = shown.decode()
+    assert "coordconv_regressor-uniform |" in text
+    assert "100%" in text
+    assert "epoch 2/2" in text
+    assert "exact" in text

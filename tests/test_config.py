@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from notsoclevr import config
+from notsoclevr.errors import StudyError
+from notsoclevr.models import MODELS
+from notsoclevr.recipes import DeconvRecipe
+
+from .conftest import ROOT
+
+
+@pytest.fixture
+def content() -> Any:
+    return yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+
+
+def load(tmp_path: Path, content: Any) -> config.Config:
+    path = tmp_path / "params.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), "utf-8")
+    return config.load(path)
+
+
+def test_the_real_file_is_read(content: Any) -> None:
+    read = config.load(ROOT / "params.yaml")
+    assert set(read.models) == set(MODELS)
+    assert isinstance(read.models["deconv_painter"], DeconvRecipe)
+    assert read.models["deconv_painter"].kernel_size == content["models"]["deconv_painter"]["kernel_size"]
+    assert read.splits["quadrant"] == content["splits"]["quadrant"]
+
+
+def put(content: Any, key: str, value: Any) -> Any:
+    *parents, last = key.split(".")
+    section = content
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    return content
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("models.coordconv_painter.epochs", "ten", "valid integer"),
+        ("models.coordconv_painter.epochs", 2.5, "valid integer"),
+        ("models.coordconv_painter.epochs", True, "valid integer"),
+        ("models.coordconv_painter.epochs", None, "valid integer"),
+        ("models.coordconv_painter.epochs", 0, "greater than or equal to 1"),
+        ("models.coordconv_painter.learning_rate", "1e-3", "write 0.001"),
+        ("models.coordconv_painter.learning_rate", 0, "greater than 0"),
+        ("models.coordconv_painter.learning_rate", float("nan"), "finite"),
+        ("models.coordconv_painter.learning_rate", float("inf"), "finite"),
+        ("models.coordconv_painter.weight_decay", -0.1, "greater than or equal to 0"),
+        ("models.coordconv_painter.optimizer", "sgd", "'adam' or 'adamw'"),
+        ("models.coordconv_painter.scale_coordinates", 1, "boolean"),
+        ("models.coordconv_painter.epoch", 3, "no setting"),
+        ("models.coordconv_painter.width", 3, "no setting"),
+        ("models.coordconv_painter", [1], "is [1]"),
+        ("models.my_model", {}, "no model"),
+        ("splits.uniform.train_share", 1.0, "less than 1"),
+        ("splits.quadrant.corner", "middle", "'upper_left'"),
+        ("splits.quadrant.boundary", 64, "less than"),
+        ("splits.diagonal", {}, "no setting"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("sede", 1, "no setting"),
+    ],
+)
+def test_bad_settings_are_refused_with_their_path(
+    tmp_path: Path, content: Any, key: str, value: Any, says: str
+) -> None:
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, put(content, key, value))
+    assert key in str(refusal.value)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("key", ["seed", "splits.uniform", "models.deconv_painter", "models.deconv_painter.width"])
+def test_missing_settings_are_named(tmp_path: Path, content: Any, key: str) -> None:
+    *parents, last = key.split(".")
+    section = content
+    for parent in parents:
+        section = section[parent]
+    del section[last]
+    with pytest.raises(StudyError, match=re.escape(f"{key} is missing")):
+        load(tmp_path, content)
+
+
+def test_a_misspelt_setting_is_named_with_what_is_missing_for_it(tmp_path: Path, content: Any) -> None:
+    recipe = content["models"]["deconv_painter"]
+    recipe["bach_size"] = recipe.pop("batch_size")
+    with pytest.raises(StudyError, match=r"deconv_painter\.bach_size is no setting; batch_size is missing"):
+        load(tmp_path, content)
+
+
+def test_warmup_fits_into_the_epochs(tmp_path: Path, content: Any) -> None:
+    content["models"]["deconv_painter"] |= {"warmup_epochs": 9, "epochs": 8}
+    with pytest.raises(StudyError, match=r"deconv_painter\.warmup_epochs is 9"):
+        load(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no settings"),
+        ("seed: [", "line 1"),
+        ("seed: 1\nseed: 2", "twice"),
+        ("- 1", "no settings"),
+        ("seed: \x00", "cannot be read"),
+    ],
+)
+def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(StudyError, match=says):
+        load(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"params\.yaml: cannot be read: No such file"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_overrides_take_the_place_of_settings() -> None:
+    overrides = {"seed": 7, "models.coordconv_painter.epochs": 3}
+    read = config.load(ROOT / "params.yaml", overrides)
+    assert (read.seed, read.models["coordconv_painter"].epochs) == (7, 3)
+    with pytest.raises(StudyError, match=r"models\.coordconv_painter\.width is no setting; there are scale"):
+        config.load(ROOT / "params.yaml", {"models.coordconv_painter.width": 3})
+    with pytest.raises(StudyError, match="epochs is 'many'"):
+        config.load(ROOT / "params.yaml", {"models.coordconv_painter.epochs": "many"})

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from notsoclevr import dataset
+from notsoclevr.dataset import Dataset
+from notsoclevr.errors import StudyError
+
+
+def test_every_square_is_whole_and_around_its_centre(full: Dataset) -> None:
+    assert full.squares.shape == full.onehots.shape == (3136, 64, 64)
+    for (row, column), onehot, square in zip(full.coordinates.astype(int), full.onehots, full.squares, strict=True):
+        assert square[row - 4 : row + 5, column - 4 : column + 5].sum() == square.sum() == 81
+        assert onehot[row, column] == onehot.sum() == 1
+
+
+def test_positions_are_all_and_in_order(full: Dataset) -> None:
+    expected = [[row, column] for row in range(4, 60) for column in range(4, 60)]
+    assert full.coordinates.tolist() == expected
+    assert {array.dtype for array in (full.coordinates, full.onehots, full.squares)} == {np.dtype(np.uint8)}
+    # the example of the module's docstring
+    assert full.coordinates[56].tolist() == [5, 4]
+    assert full.squares[56, 1:10, 0:9].all()
+
+
+def members(examples: Dataset) -> set[tuple[int, ...]]:
+    return {tuple(centre) for centre in examples.coordinates.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "train", "test"),
+    [
+        ("uniform", {"train_share": 0.8, "seed": 0}, 2509, 627),
+        ("uniform", {"train_share": 0.75, "seed": 0}, 2352, 784),  # the tutorial's code
+        ("quadrant", {"corner": "lower_right", "boundary": 32}, 2352, 784),  # the tutorial
+        ("quadrant", {"corner": "lower_right", "boundary": 33}, 2407, 729),  # the paper's code
+        ("quadrant", {"corner": "upper_left", "boundary": 32}, 2352, 784),
+    ],
+)
+def test_splits_are_disjoint_and_complete(
+    full: Dataset, name: str, arguments: dict[str, object], train: int, test: int
+) -> None:
+    split = dataset.SPLITS[name](full, **arguments)
+    assert (len(split.train), len(split.test)) == (train, test)
+    assert members(split.train) | members(split.test) == members(full)
+    assert not members(split.train) & members(split.test)
+
+
+@pytest.mark.parametrize(
+    ("corner", "rows", "columns"),
+    [
+        ("upper_left", (4, 31), (4, 31)),
+        ("upper_right", (4, 31), (32, 59)),
+        ("lower_left", (32, 59), (4, 31)),
+        ("lower_right", (32, 59), (32, 59)),
+    ],
+)
+def test_quadrant_keeps_its_corner(full: Dataset, corner: str, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    test = dataset.split_quadrant(full, corner=corner, boundary=32).test.coordinates
+    assert (test[:, 0].min(), test[:, 0].max()) == rows
+    assert (test[:, 1].min(), test[:, 1].max()) == columns
+
+
+def test_seed_decides_the_uniform_split(full: Dataset, tmp_path: Path) -> None:
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        dataset.save_split(tmp_path / f"{name}.npz", dataset.split_uniform(full, train_share=0.8, seed=seed))
+    a, b, c = ((tmp_path / f"{name}.npz").read_bytes() for name in "abc")
+    assert a == b != c
+    assert members(dataset.load_split(tmp_path / "a.npz").test) != members(dataset.load_split(tmp_path / "c.npz").test)
+
+
+def test_generation_is_quick_and_small(tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(5):
+        started = perf_counter()
+        dataset.save_dataset(tmp_path / "d.npz", dataset.generate())
+        seconds.append(perf_counter() - started)
+    assert min(seconds) < 0.2
+    assert (tmp_path / "d.npz").stat().st_size < 1_000_000
+
+
+def test_files_hold_what_other_programs_read(full: Dataset, tmp_path: Path) -> None:
+    dataset.save_dataset(tmp_path / "all.npz", full)
+    dataset.save_split(tmp_path / "split.npz", dataset.split_uniform(full, train_share=0.8, seed=0))
+    with np.load(tmp_path / "all.npz", allow_pickle=False) as file:
+        assert set(file.files) == {"version", "coordinates", "onehots", "squares"}
+    with np.load(tmp_path / "split.npz", allow_pickle=False) as file:
+        names = {f"{half}_{name}" for half in ("train", "test") for name in ("coordinates", "onehots", "squares")}
+        assert set(file.files) == names | {"version"}
+        assert file["test_squares"].shape == (627, 64, 64)
+    loaded = dataset.load_dataset(tmp_path / "all.npz")
+    np.testing.assert_array_equal(loaded.squares, full.squares)
+
+
+def damaged(path: Path, kind: str) -> None:
+    arrays = {"coordinates": np.zeros((3, 2), np.uint8), "version": np.array(dataset.VERSION)}
+    arrays |= {name: np.zeros((3, 64, 64), np.uint8) for name in ("onehots", "squares")}
+    match kind:
+        case "cut":
+            np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+            path.write_bytes(path.read_bytes()[:-400])
+        case "text":
+            path.write_text("not an archive")
+        case "empty":
+            path.write_bytes(b"")
+        case "of another version":
+            np.savez(path, **arrays | {"version": np.array(99)})  # type: ignore[arg-type]
+        case "lacking an array":
+            np.savez(path, version=arrays["version"], coordinates=arrays["coordinates"])
+        case "of wrong shape":
+            np.savez(path, **arrays | {"squares": np.zeros((3, 60, 64), np.uint8)})  # type: ignore[arg-type]
+        case "of wrong length":
+            np.savez(path, **arrays | {"onehots": np.zeros((2, 64, 64), np.uint8)})  # type: ignore[arg-type]
+        case "of wrong type":
+            np.savez(path, **arrays | {"squares": np.zeros((3, 64, 64))})  # type: ignore[arg-type]
+        case "pickled":
+            np.savez(path, **arrays | {"squares": np.array([{}, {}], object)})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing",
+        "cut",
+        "text",
+        "empty",
+        "of another version",
+        "lacking an array",
+        "of wrong shape",
+        "of wrong length",
+        "of wrong type",
+        "pickled",
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "not_so_clevr.npz"
+    damaged(path, kind)
+    with pytest.raises(StudyError) as refusal:
+        dataset.load_dataset(path)
+    message = str(refusal.value)
+    assert str(path) in message
+    assert "notsoclevr generate" in message
+    assert "\n" not in message
+
+
+def test_a_dataset_is_no_split(full: Dataset, tmp_path: Path) -> None:
+    dataset.save_dataset(tmp_path / "quadrant.npz", full)
+    with pytest.raises(StudyError, match="notsoclevr split"):
+        dataset.load_split(tmp_path / "quadrant.npz")
+
+
+def test_a_failed_write_leaves_the_old_file(full: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "d.npz"
+    dataset.save_dataset(path, full)
+    before = path.read_bytes()
+
+    def full_disk(file: Path, **arrays: object) -> None:
+        Path(file).write_bytes(b"half a fi")
+        raise OSError(28, "No space left on device", str(file))
+
+    monkeypatch.setattr(np, "savez_compressed", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        dataset.save_dataset(path, full)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from notsoclevr.dataset import Dataset, split_quadrant, split_uniform
+from notsoclevr.evaluation import Canvas, score
+from notsoclevr.tasks import TASKS
+
+
+def test_the_canvas_is_in_the_order_of_the_dataset(full: Dataset) -> None:
+    canvas = Canvas.of(split_uniform(full, train_share=0.8, seed=1))
+    np.testing.assert_array_equal(canvas.dataset.coordinates, full.coordinates)
+    np.testing.assert_array_equal(canvas.dataset.squares, full.squares)
+    assert canvas.is_test.sum() == 627
+    assert canvas.place(np.array([5, 4])) == 56
+
+
+def test_the_quadrant_is_marked(full: Dataset) -> None:
+    canvas = Canvas.of(split_quadrant(full, corner="upper_right", boundary=32))
+    marked = canvas.is_test.reshape(56, 56)
+    assert marked[:28, 28:].all()
+    assert marked.sum() == 28 * 28
+
+
+def test_halves_are_scored_apart(full: Dataset) -> None:
+    canvas = Canvas.of(split_quadrant(full, corner="lower_right", boundary=32))
+    points = canvas.dataset.coordinates.astype(np.float32)
+    points[canvas.is_test] += [3, 4]
+    points[0] += [0.6, 0]  # one of the 2,352 that train
+    values = score(TASKS["regression"], canvas, points)
+    assert values["test_exact"] == 0
+    assert values["test_error_px"] == 5
+    assert values["test_loss"] == pytest.approx((9 + 16) / 2)
+    assert values["train_exact"] == 2351 / 2352
+    assert values["train_error_px"] == pytest.approx(0.6 / 2352, rel=1e-4)

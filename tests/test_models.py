@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from notsoclevr.config import load
+from notsoclevr.models import MODELS
+from notsoclevr.tasks import TASKS
+
+from .conftest import ROOT
+
+RECIPES = load(ROOT / "params.yaml").models
+
+
+def build(name: str, **settings: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    network: keras.Model = MODELS[name].build(replace(RECIPES[name], **settings))
+    return network
+
+
+def trainable(network: keras.Model) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "parameters"),
+    [
+        ("coordconv_classifier", {}, 7_553),
+        ("coordconv_painter", {}, 7_553),
+        ("coordconv_regressor", {}, 906),
+        ("pooled_regressor", {"width": 1}, 72_850),
+        ("strided_regressor", {"width": 1}, 12_914),
+        ("deconv_classifier", {"width": 1, "kernel_size": 2, "batch_norm": True}, 46_465),
+        ("deconv_classifier", {"width": 3, "kernel_size": 4, "batch_norm": True}, 1_632_001),
+        ("deconv_painter", {"width": 1, "kernel_size": 2, "batch_norm": True}, 46_465),
+        ("two_stage_painter", {"width": 1, "kernel_size": 1}, 8_074),
+        ("two_stage_painter", {"width": 2, "kernel_size": 2}, 15_010),
+    ],
+)
+def test_parameters_are_those_of_the_paper(name: str, settings: dict[str, Any], parameters: int) -> None:
+    assert trainable(build(name, **settings)) == parameters
+
+
+def test_a_deconv_without_normalisation_has_no_normalisation() -> None:
+    network = build("deconv_painter", width=1, kernel_size=2, batch_norm=False)
+    assert trainable(network) == network.count_params() == 46_465 - 2 * 256
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("scaled", [True, False])
+def test_shapes_and_finite_outputs(name: str, scaled: bool, full: Any) -> None:
+    network = build(name, scale_coordinates=scaled)
+    task = TASKS[MODELS[name].task]
+    examples = full[np.array([0, 1000, 3135])]
+    outputs = np.asarray(network(task.inputs(examples)))
+    shapes = {"classification": (3, 4096), "regression": (3, 2), "rendering": (3, 64, 64, 1)}
+    assert outputs.shape == shapes[MODELS[name].task]
+    assert np.isfinite(outputs).all()
+    assert np.isfinite(float(task.loss()(task.targets(examples), outputs)))
+
+
+def test_scaled_coordinates_span_minus_one_to_one() -> None:
+    network = build("coordconv_painter", scale_coordinates=True)
+    unit = keras.Model(network.input, network.get_layer("to_unit").output)
+    ends = np.array([[0, 63], [31.5, 31.5]], np.float32)
+    np.testing.assert_allclose(unit(ends), [[-1, 1], [0, 0]], atol=1e-6)
+
+
+def test_regressors_answer_in_pixels() -> None:
+    """A network that computes nothing but 0 must answer the middle of the canvas, scaled, and 0, unscaled."""
+    image = np.zeros((1, 64, 64, 1), np.float32)
+    for scaled, answer in ((True, 31.5), (False, 0.0)):
+        network = build("pooled_regressor", scale_coordinates=scaled)
+        network.get_layer("point").kernel.assign(np.zeros((64, 2)))
+        np.testing.assert_allclose(network(image), [[answer, answer]])
+
+
+def test_the_pixel_has_the_value_of_the_recipe() -> None:
+    network = build("coordconv_regressor", pixel_value=7.0)
+    image = np.zeros((1, 64, 64, 1), np.float32)
+    image[0, 5, 6] = 1
+    seen = keras.Model(network.input, network.get_layer("brighten").output)(image)
+    assert float(seen[0, 5, 6, 0]) == float(np.asarray(seen).sum()) == 7
+
+
+def test_the_painter_decides_pixel_by_pixel() -> None:
+    """With 1x1 kernels and one input everywhere, a pixel's logit is a function of four numbers: (r, c) and (i, j)."""
+    network = build("coordconv_painter")
+    weights = {layer.name: layer for layer in network.layers if layer.weights}
+    (centre, pixel) = np.array([20.0, 50.0]), (9, 33)
+    x = np.concatenate([centre / 31.5 - 1, np.array(pixel) / 31.5 - 1])
+    first = weights["coordconv_1"]
+    kernel = np.concatenate([np.asarray(first.kernel)[0, 0], np.asarray(first.coord_kernel)[0, 0]])
+    x = np.maximum(x @ kernel + np.asarray(first.bias), 0)
+    for name in ("conv_2", "conv_3", "conv_4"):
+        x = np.maximum(x @ np.asarray(weights[name].kernel)[0, 0] + np.asarray(weights[name].bias), 0)
+    expected = x @ np.asarray(weights["logits"].kernel)[0, 0] + np.asarray(weights["logits"].bias)
+    got = network(centre[None].astype(np.float32))[0, pixel[0], pixel[1]]
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_survive_saving(name: str, tmp_path: Path, full: Any) -> None:
+    network = build(name)
+    network.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    inputs = TASKS[MODELS[name].task].inputs(full[np.array([3, 2000])])
+    np.testing.assert_array_equal(network(inputs), loaded(inputs))

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from notsoclevr.dataset import Dataset
+from notsoclevr.tasks import TASKS
+
+
+@pytest.fixture
+def three(full: Dataset) -> Dataset:
+    """Examples with the centres (4, 4), (4, 5) and (10, 40)."""
+    return full[np.array([0, 1, 6 * 56 + 36])]
+
+
+def test_inputs_and_targets(three: Dataset) -> None:
+    assert three.coordinates.tolist() == [[4, 4], [4, 5], [10, 40]]
+    for name in ("classification", "rendering"):
+        np.testing.assert_array_equal(TASKS[name].inputs(three), three.coordinates.astype(np.float32))
+    assert TASKS["classification"].targets(three).tolist() == [4 * 64 + 4, 4 * 64 + 5, 10 * 64 + 40]
+    assert TASKS["rendering"].targets(three).shape == (3, 64, 64, 1)
+    assert TASKS["rendering"].targets(three).sum() == 3 * 81
+    image = TASKS["regression"].inputs(three)
+    assert image.shape == (3, 64, 64, 1)
+    assert image[2, 10, 40, 0] == image[2].sum() == 1
+    assert TASKS["regression"].targets(three)[2].tolist() == [10, 40]
+
+
+def test_classification_is_exact_where_the_right_pixel_is_on_top(three: Dataset) -> None:
+    logits = np.zeros((3, 4096), np.float32)
+    logits[0, 4 * 64 + 4] = 5
+    logits[1, 4 * 64 + 5 + 3] = 5  # three columns too far right
+    logits[2, (10 + 3) * 64 + 40 + 4] = 5  # three rows and four columns off
+    measures = TASKS["classification"].measures(three, logits)
+    assert measures["exact"].tolist() == [True, False, False]
+    assert measures["error_px"].tolist() == [0, 3, 5]
+    probabilities = TASKS["classification"].predictions(logits)
+    assert probabilities.shape == (3, 64, 64)
+    np.testing.assert_allclose(probabilities.sum(axis=(1, 2)), 1, rtol=1e-5)
+    assert probabilities[2, 13, 44] == pytest.approx(np.exp(5) / (np.exp(5) + 4095), rel=1e-5)
+
+
+def test_regression_is_exact_where_the_rounded_point_is_right(three: Dataset) -> None:
+    points = np.array([[4.49, 3.51], [4.0, 5.6], [13.0, 44.0]], np.float32)
+    measures = TASKS["regression"].measures(three, points)
+    assert measures["exact"].tolist() == [True, False, False]
+    np.testing.assert_allclose(measures["error_px"], [np.hypot(0.49, 0.49), 0.6, 5], rtol=1e-5)
+    np.testing.assert_array_equal(TASKS["regression"].predictions(points), points)
+
+
+def test_rendering_is_exact_where_every_pixel_is(three: Dataset) -> None:
+    logits = np.where(three.squares, 3.0, -3.0)[..., None].astype(np.float32)
+    logits[1, 63, 63] = 0.1  # one pixel too many
+    logits[2, 6:15, 36:41] = -1  # five columns of the square missing
+    measures = TASKS["rendering"].measures(three, logits)
+    assert measures["exact"].tolist() == [True, False, False]
+    np.testing.assert_allclose(measures["iou"], [1, 81 / 82, 36 / 81], rtol=1e-6)
+    probabilities = TASKS["rendering"].predictions(logits)
+    assert probabilities.shape == (3, 64, 64)
+    assert probabilities[0, 4, 4] == pytest.approx(1 / (1 + np.exp(-3)), rel=1e-5)
+
+
+def test_sigmoid_does_not_overflow() -> None:
+    extreme = np.array([[[[-1e4], [1e4]]]], np.float32)
+    with np.errstate(all="raise"):
+        assert TASKS["rendering"].predictions(extreme).tolist() == [[[0, 1]]]
+
+
+def test_losses_against_numpy(three: Dataset) -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(3, 4096)).astype(np.float32)
+    log_sum = np.log(np.exp(logits.astype(np.float64)).sum(axis=1))
+    cross_entropy = (log_sum - logits[np.arange(3), TASKS["classification"].targets(three)]).mean()
+    task = TASKS["classification"]
+    assert float(task.loss()(task.targets(three), logits)) == pytest.approx(cross_entropy, rel=1e-5)
+
+    task = TASKS["regression"]
+    points = random.normal(size=(3, 2)).astype(np.float32)
+    squared = ((points - three.coordinates) ** 2).mean()
+    assert float(task.loss()(task.targets(three), points)) == pytest.approx(squared, rel=1e-5)
+
+    task = TASKS["rendering"]
+    logits = random.normal(size=(3, 64, 64, 1)).astype(np.float32)
+    signs = np.where(task.targets(three) == 1, -1.0, 1.0)
+    binary = np.log1p(np.exp(signs * logits)).mean()
+    assert float(task.loss()(task.targets(three), logits)) == pytest.approx(binary, rel=1e-5)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from notsoclevr import training
+from notsoclevr.config import load
+from notsoclevr.dataset import Dataset, Split, split_quadrant
+from notsoclevr.evaluation import Canvas, score
+from notsoclevr.training import Experiment
+
+from .conftest import ROOT
+
+RECIPES = load(ROOT / "params.yaml").models
+
+
+def experiment(model: str = "coordconv_regressor", seed: int = 3, **settings: Any) -> Experiment:
+    recipe = replace(RECIPES[model], **{"epochs": 2, "warmup_epochs": 1} | settings)
+    return Experiment(model=model, split="quadrant", seed=seed, recipe=recipe)
+
+
+@pytest.fixture(scope="module")
+def small(full: Dataset) -> Split:
+    split = split_quadrant(full, corner="lower_right", boundary=6)
+    return Split(train=split.train, test=split.test[np.arange(0, 2916, 60)])  # 220 and 49
+
+
+SHOWCASE = np.array([0, 268])
+
+
+def test_history_is_what_the_outputs_say(small: Split) -> None:
+    steps: list[None] = []
+    rows: list[dict[str, float]] = []
+    trained = training.train(experiment(), small, SHOWCASE, on_step=lambda: steps.append(None), on_epoch=rows.append)
+    canvas = Canvas.of(small)
+    assert [row["epoch"] for row in trained.history] == [1, 2]
+    assert rows == trained.history
+    assert len(steps) == 2 * 7  # 220 examples in batches of 32
+    last = {name: value for name, value in trained.history[-1].items() if name != "epoch"}
+    assert last == score(experiment().task, canvas, trained.outputs)
+    right = np.rint(trained.outputs) == canvas.dataset.coordinates
+    assert last["test_exact"] == right.all(axis=1)[canvas.is_test].mean()
+    assert trained.forming.shape == (3, 2, 2)
+    np.testing.assert_array_equal(trained.forming[-1], trained.outputs[SHOWCASE])
+    assert not np.array_equal(trained.forming[0], trained.forming[1])
+
+
+def test_the_same_seed_gives_the_same_network_and_another_does_not(small: Split) -> None:
+    first, again, other = (training.train(experiment(seed=seed), small, SHOWCASE) for seed in (3, 3, 4))
+    for a, b in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert first.history == again.history != other.history
+
+
+def test_only_the_training_half_is_trained_on(small: Split, full: Dataset) -> None:
+    other_test = Split(train=small.train, test=small.test[np.arange(5)])
+    a, b = (training.train(experiment(), split, SHOWCASE[:1]) for split in (small, other_test))
+    for x, y in zip(a.network.get_weights(), b.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def rates(steps: int, **settings: Any) -> list[float]:
+    optimizer = training._optimizer(experiment(**settings).recipe, 10)
+    schedule = optimizer._learning_rate
+    return [float(schedule(step)) if callable(schedule) else float(optimizer.learning_rate) for step in range(steps)]
+
+
+def test_schedules() -> None:
+    constant = {"schedule": "constant", "learning_rate": 0.5}
+    assert rates(3, **constant, warmup_epochs=0, epochs=4) == [0.5, 0.5, 0.5]
+    warm = rates(13, **constant, warmup_epochs=1, epochs=4)
+    np.testing.assert_allclose(warm, [min(step / 10, 1) * 0.5 for step in range(13)], rtol=1e-6)
+    cosine = rates(41, schedule="cosine", learning_rate=0.5, warmup_epochs=1, epochs=4)
+    expected = [0.05 * s if s < 10 else 0.25 * (1 + np.cos(np.pi * (s - 10) / 30)) for s in range(41)]
+    np.testing.assert_allclose(cosine, expected, atol=1e-6)
+    cold = rates(41, schedule="cosine", learning_rate=0.5, warmup_epochs=0, epochs=4)
+    np.testing.assert_allclose(cold, [0.25 * (1 + np.cos(np.pi * s / 40)) for s in range(41)], atol=1e-6)
+
+
+def test_weight_decay_is_decoupled_in_adamw_and_a_penalty_in_adam() -> None:
+    decoupled = training._build(experiment(optimizer="adamw", weight_decay=0.25), 10)
+    assert decoupled.optimizer.weight_decay == 0.25
+    assert not decoupled.losses
+    penalised = training._build(experiment(optimizer="adam", weight_decay=0.25), 10)
+    assert not penalised.optimizer.weight_decay
+    kernels = [weight for weight in penalised.trainable_variables if "kernel" in weight.name]
+    assert len(kernels) == 6  # five convolutions, the first of which has one more for the coordinates
+    expected = 0.25 * sum(float((np.asarray(kernel) ** 2).sum()) for kernel in kernels)
+    assert float(sum(map(float, penalised.losses))) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("model", ["coordconv_regressor", "coordconv_classifier", "coordconv_painter"])
+def test_training_lowers_the_loss(model: str, small: Split) -> None:
+    trained = training.train(experiment(model, epochs=4, scale_coordinates=True), small, SHOWCASE)
+    untrained = keras.models.clone_model(trained.network)
+    task = experiment(model).task
+    before = score(task, Canvas.of(small), untrained.predict(task.inputs(Canvas.of(small).dataset), verbose=0))
+    assert trained.history[-1]["train_loss"] < 0.8 * before["train_loss"]
