@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,31 +47,38 @@ def full() -> dataset.Dataset:
     return dataset.generate()
 
 
+def make_project(folder: Path, full: dataset.Dataset) -> Path:
+    """Make a root with the real params.yaml, shrunk, and the data in it."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    shrink(folder / "params.yaml")
+    dataset.save_dataset(folder / "data" / "not_so_clevr.npz", full)
+    dataset.save_split(folder / "data" / "uniform.npz", dataset.split_uniform(full, train_share=0.06, seed=0))
+    dataset.save_split(folder / "data" / "quadrant.npz", dataset.split_quadrant(full, corner="lower_right", boundary=6))
+    return folder
+
+
+def run_command(
+    folder: Path, *arguments: str, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `notsoclevr` with these arguments in a project, in a process of its own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return subprocess.run(
+        [sys.executable, "-m", "notsoclevr", *arguments],
+        cwd=cwd or folder,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture
 def project(tmp_path: Path, full: dataset.Dataset) -> Path:
-    """Give a root with the real params.yaml, shrunk, and the data in it."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    shrink(tmp_path / "params.yaml")
-    dataset.save_dataset(tmp_path / "data" / "not_so_clevr.npz", full)
-    dataset.save_split(tmp_path / "data" / "uniform.npz", dataset.split_uniform(full, train_share=0.06, seed=0))
-    dataset.save_split(
-        tmp_path / "data" / "quadrant.npz", dataset.split_quadrant(full, corner="lower_right", boundary=6)
-    )
-    return tmp_path
+    """Give a project, see `make_project`."""
+    return make_project(tmp_path, full)
 
 
 @pytest.fixture
 def command(project: Path) -> Run:
-    """Give a function that runs `notsoclevr` with arguments in the project, in a process of its own."""
-
-    def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "notsoclevr", *arguments],
-            cwd=cwd or project,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
+    """Give `run_command` for that project."""
+    return partial(run_command, project)

@@ -1,0 +1,171 @@
+"""The whole, as a stranger would run it: a fresh clone, the real pipeline, a shrunken params.yaml."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from .conftest import ROOT, shrink
+
+MODELS = [
+    "coordconv_classifier",
+    "deconv_classifier",
+    "coordconv_regressor",
+    "pooled_regressor",
+    "strided_regressor",
+    "coordconv_painter",
+    "deconv_painter",
+]
+
+
+def run(clone: Path, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in the clone, with the clone's code and this environment's packages."""
+    settings = {
+        "PYTHONPATH": str(clone / "src"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b.example",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b.example",
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    done = subprocess.run(
+        command, cwd=clone, env=inherited | settings | environment, capture_output=True, text=True, check=False
+    )
+    if check:
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def status(clone: Path) -> set[str]:
+    return set(json.loads(run(clone, "dvc", "status", "--json").stdout))
+
+
+def tracked(clone: Path, *names: str) -> list[Any]:
+    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    known = [e.experiment_id for e in client.search_experiments() if not names or e.name in names]
+    return list(client.search_runs(known))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone in which `dvc repro` has run, shrunk."""
+    folder = tmp_path_factory.mktemp("fresh") / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    for committed in ("results", "reports"):
+        shutil.rmtree(folder / committed, ignore_errors=True)  # what is found afterwards, this pipeline has made
+    shrink(folder / "params.yaml")
+    run(folder, "dvc", "repro")
+    return folder
+
+
+def test_every_cell_is_there(clone: Path) -> None:
+    with (clone / "reports" / "comparison.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["split"]) for row in rows] == [
+        (model, split) for model in MODELS for split in ("uniform", "quadrant")
+    ]
+    for row in rows:
+        cell = clone / "results" / f"{row['model']}-{row['split']}"
+        for name in ("model.keras", "history.csv", "metrics.json", "timings.json", "predictions.npz", "run.json"):
+            assert (cell / name).is_file()
+        assert (cell / "figures" / "showcase.png").is_file()
+    assert (clone / "reports" / "figures" / "maps.png").is_file()
+
+
+def test_every_cell_and_the_comparison_is_one_finished_run(clone: Path) -> None:
+    found = tracked(clone)
+    assert {run.info.status for run in found} == {"FINISHED"}
+    names = [f"{model}-{split}" for model in MODELS for split in ("uniform", "quadrant")]
+    assert sorted(run.info.run_name for run in found) == sorted([*names, "comparison"])
+    painter = next(run for run in found if run.info.run_name == "coordconv_painter-quadrant")
+    assert painter.data.tags["dvc.stage"] == "train@coordconv_painter-quadrant"
+    commit = run(clone, "git", "rev-parse", "HEAD").stdout.strip()
+    assert painter.data.tags["mlflow.source.git.commit"] == commit
+
+
+def test_nothing_is_left_to_do_and_dvc_shows_what_there_is(clone: Path) -> None:
+    assert status(clone) == set()
+    shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
+    metrics = shown[""]["data"]["results/deconv_painter-uniform/metrics.json"]["data"]
+    assert metrics["parameters"] > 0
+    assert "models" in json.dumps(json.loads(run(clone, "dvc", "params", "diff", "--json").stdout))
+    plotted = run(clone, "dvc", "plots", "show", "--json", "results/deconv_painter-uniform/history.csv").stdout
+    assert "test_exact" in plotted or "history.csv" in plotted
+
+
+def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
+    params = clone / "params.yaml"
+    before = params.read_text()
+    content = yaml.safe_load(before)
+    content["models"]["pooled_regressor"]["learning_rate"] /= 2
+    params.write_text(yaml.safe_dump(content))
+    assert status(clone) == {"train@pooled_regressor-uniform", "train@pooled_regressor-quadrant"}
+    planned = run(clone, "dvc", "repro", "--dry").stdout
+    assert planned.count("Running stage") == 3
+    assert "Running stage 'evaluate'" in planned
+    params.write_text(before)
+
+
+def test_the_same_seed_gives_the_same_metrics_in_parallel_too(clone: Path) -> None:
+    names = ["coordconv_regressor-uniform", "deconv_painter-quadrant"]
+    files = [clone / "results" / name / "metrics.json" for name in names]
+    before = [file.read_bytes() for file in files]
+    runs = len(tracked(clone))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: run(clone, "dvc", "repro", "--force", "-s", f"train@{name}"), names))
+    assert [file.read_bytes() for file in files] == before
+    assert len(tracked(clone)) == runs + 2
+
+
+def test_cells_from_the_cache_get_their_runs_back(clone: Path) -> None:
+    (clone / "mlflow.db").unlink()
+    shutil.rmtree(clone / "mlartifacts")
+    for name in ("model.keras", "predictions.npz"):
+        (clone / "results" / "coordconv_painter-uniform" / name).unlink()
+    run(clone, "dvc", "checkout")
+    shown = run(clone, "notsoclevr", "track").stdout if shutil.which("notsoclevr") else ""
+    assert "14 of 14" in shown
+    assert len(tracked(clone)) == 15
+
+
+def test_an_experiment_changes_one_setting(clone: Path) -> None:
+    run(clone, "git", "add", "-A")
+    run(clone, "git", "commit", "--quiet", "-m", "shrunk")
+    run(clone, "dvc", "exp", "run", "--temp", "-n", "longer", "-S", "models.strided_regressor.epochs=2", "evaluate")
+    found = [one for one in tracked(clone) if one.data.tags.get("dvc.experiment") == "longer"]
+    assert sorted(one.info.run_name for one in found) == [
+        "comparison",
+        "strided_regressor-quadrant",
+        "strided_regressor-uniform",
+    ]
+    shown = run(clone, "dvc", "exp", "show", "--json", "--no-pager").stdout
+    assert "longer" in shown
+
+
+def test_mlflow_run_is_one_run(clone: Path) -> None:
+    shutil.rmtree(clone / "data")
+    (clone / "mlflow.db").unlink()
+    arguments = ["-P", "model=coordconv_regressor", "-P", "split=uniform", "-P", "epochs=3", "-P", "learning_rate=1e-3"]
+    run(clone, "mlflow", "run", ".", "--env-manager", "local", *arguments)
+    (only,) = tracked(clone)
+    assert only.info.status == "FINISHED"
+    assert only.data.params["epochs"] == "3"
+    assert only.data.params["optimizer"] in ("adam", "adamw")
+    assert "test_exact" in only.data.metrics
+    assert (clone / "outputs" / "coordconv_regressor-uniform" / "model.keras").exists()
+
+    failed = run(clone, "mlflow", "run", ".", "--env-manager", "local", "-P", "model=nobody", check=False)
+    assert failed.returncode != 0
+    assert sorted(one.info.status for one in tracked(clone)) == ["FAILED", "FINISHED"]

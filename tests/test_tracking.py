@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+
+from notsoclevr.dataset import Dataset
+
+from .conftest import Run, make_project, run_command
+
+TRAIN = ("train", "--split", "quadrant", "--model")
+CELLS = ("deconv_painter", "coordconv_regressor")
+
+
+def runs(uri: str, *tasks: str) -> list[MlflowRun]:
+    client = MlflowClient(uri)
+    wanted = [f"not-so-clevr-{task}" for task in tasks]
+    known = [e.experiment_id for e in client.search_experiments() if not wanted or e.name in wanted]
+    return list(client.search_runs(known))
+
+
+@pytest.fixture(scope="module")
+def trained(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two cells of a shrunken project, trained and compared in processes of their own."""
+    project = make_project(tmp_path_factory.mktemp("trained"), full)
+    for model in CELLS:
+        finished = run_command(project, *TRAIN, model)
+        assert finished.returncode == 0, finished.stderr
+    finished = run_command(project, "evaluate", cwd=project / "data")  # anywhere in the project will do
+    assert finished.returncode == 0, finished.stderr
+    return project
+
+
+def test_a_run_holds_the_whole_cell(trained: Path) -> None:
+    uri = f"sqlite:///{trained}/mlflow.db"
+    (run,) = runs(uri, "rendering")
+    cell = trained / "results" / "deconv_painter-quadrant"
+    metrics = json.loads((cell / "metrics.json").read_text())
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "deconv_painter-quadrant"
+    assert json.loads((cell / "run.json").read_text())["run_id"] == run.info.run_id
+    assert run.data.params == {"model": "deconv_painter", "split": "quadrant", "seed": "0"} | {
+        name: str(value) for name, value in metrics["recipe"].items()
+    }
+    assert run.data.metrics["test_iou"] == pytest.approx(metrics["test_iou"])
+    assert run.data.tags["task"] == "rendering"
+    assert {"model", "split", "seed"} <= set(run.data.tags)
+    contexts = {tag.value for dataset in run.inputs.dataset_inputs for tag in dataset.tags}
+    assert contexts == {"training", "testing"}
+
+    client = MlflowClient(uri)
+    names = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert {"figures", "images", "metrics.json", "history.csv", "predictions.npz"} <= names
+    images = {file.path for file in client.list_artifacts(run.info.run_id, "figures")}
+    assert {"figures/curves.png", "figures/map.png", "figures/showcase.png"} <= images
+    steps = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith("png")]
+    assert len(steps) == 2  # before the training, and after its one epoch
+
+    assert run.outputs is not None
+    (output,) = run.outputs.model_outputs
+    model = client.get_logged_model(output.model_id)
+    folder = Path(model.artifact_location.removeprefix("file://"))
+    assert "signature" in (folder / "MLmodel").read_text()
+    assert "keras==" in (folder / "requirements.txt").read_text()
+    assert (folder / "code" / "coordconv").is_dir()
+
+
+def test_the_logged_model_answers_as_the_predictions_say(trained: Path) -> None:
+    import mlflow
+
+    uri = f"sqlite:///{trained}/mlflow.db"
+    mlflow.set_tracking_uri(uri)
+    client = MlflowClient(uri)
+    version = client.get_model_version_by_alias("not-so-clevr-regression", "best")
+    (run,) = runs(uri, "regression")
+    assert version.run_id == run.info.run_id
+    model = mlflow.pyfunc.load_model("models:/not-so-clevr-regression@best")
+    image = np.zeros((1, 64, 64, 1), np.float32)
+    image[0, 20, 30] = 1
+    answer = model.predict(image)
+    with np.load(trained / "results" / "coordconv_regressor-quadrant" / "predictions.npz") as file:
+        np.testing.assert_allclose(answer, file["predictions"][[(20 - 4) * 56 + 30 - 4]], rtol=1e-4, atol=1e-3)
+
+
+def test_evaluation_is_a_run(trained: Path) -> None:
+    uri = f"sqlite:///{trained}/mlflow.db"
+    (run,) = runs(uri, "comparison")
+    assert run.info.status == "FINISHED"
+    assert set(run.data.metrics) == {f"{model}-quadrant.test_exact" for model in CELLS}
+    names = {file.path for file in MlflowClient(uri).list_artifacts(run.info.run_id)}
+    assert {"comparison.csv", "comparison.md", "timings.csv", "figures"} <= names
+
+
+def test_track_rebuilds_what_is_missing_and_nothing_else(trained: Path) -> None:
+    uri = f"sqlite:///{trained}/mlflow.db"
+    again = run_command(trained, "track")
+    assert again.returncode == 0, again.stderr
+    assert "0 of 2" in again.stdout
+    assert len(runs(uri)) == 3
+    before = {run.info.run_name: run.data for run in runs(uri)}
+
+    for path in (trained / "mlflow.db", *trained.glob("results/*/run.json")):
+        path.unlink()
+    shutil.rmtree(trained / "mlartifacts")
+    rebuilt = run_command(trained, "track")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert "2 of 2" in rebuilt.stdout
+    after = {run.info.run_name: run.data for run in runs(uri)}
+    assert after.keys() == before.keys()
+    for name, data in before.items():
+        assert after[name].metrics == data.metrics
+        assert after[name].params == data.params
+
+
+def test_processes_at_once_lose_nothing(project: Path, command: Run) -> None:
+    """The store does not exist yet: all of them find it missing together."""
+    with ThreadPoolExecutor() as pool:
+        models = ("coordconv_regressor", "pooled_regressor", "strided_regressor")
+        finished = list(pool.map(lambda model: command(*TRAIN, model), models))
+    assert [one.returncode for one in finished] == [0] * len(models), [one.stderr for one in finished]
+    found = runs(f"sqlite:///{project}/mlflow.db")
+    assert sorted(run.data.params["model"] for run in found) == sorted(models)
+    assert {run.info.status for run in found} == {"FINISHED"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real `mlflow server` with a store and artifacts of its own."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    process = subprocess.Popen(
+        f"{sys.executable} -m mlflow server --host 127.0.0.1 --port {port} --workers 1 "
+        f"--backend-store-uri sqlite:///{folder}/store.db --artifacts-destination {folder}/artifacts".split(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            with urlopen(f"{address}/health"):
+                break
+        except (URLError, OSError):
+            time.sleep(0.5)
+    yield address
+    os.killpg(process.pid, 15)
+    process.wait()
+
+
+def test_a_real_server_gets_runs_artifacts_and_models(project: Path, command: Run, server: str) -> None:
+    finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=server)
+    assert finished.returncode == 0, finished.stderr
+    assert not (project / "mlflow.db").exists()
+    (run,) = runs(server, "regression")
+    assert run.info.status == "FINISHED"
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+    names = {file.path for file in MlflowClient(server).list_artifacts(run.info.run_id, "figures")}
+    assert "figures/map.png" in names
+    evaluated = command("evaluate", MLFLOW_TRACKING_URI=server)
+    assert evaluated.returncode == 0, evaluated.stderr
+    version = MlflowClient(server).get_model_version_by_alias("not-so-clevr-regression", "best")
+    assert version.run_id == run.info.run_id
+
+
+def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Path, command: Run) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=nobody)
+    assert finished.returncode == 1
+    assert nobody in finished.stderr
+    last = finished.stderr.splitlines()[-1]
+    assert "results are kept" in last
+    assert "notsoclevr track" in last
+    assert "Traceback" not in finished.stderr
+    assert (project / "results" / "coordconv_regressor-quadrant" / "metrics.json").exists()
+
+    later = command("track")
+    assert later.returncode == 0, later.stderr
+    (run,) = runs(f"sqlite:///{project}/mlflow.db")
+    assert run.info.status == "FINISHED"
