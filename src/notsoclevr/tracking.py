@@ -74,10 +74,10 @@ def store(root: Path) -> Iterator[MlflowClient]:
     root = Path(os.environ.get("DVC_ROOT", root)).resolve()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
-    client = mlflow.MlflowClient()
     try:
         # processes that create one database at once break it
         with FileLock(root / ".mlflow.lock"):
+            client = mlflow.MlflowClient()
             names = [EXPERIMENT.format(kind) for kind in (*_tasks(), "comparison")]
             known = {experiment.name for experiment in client.search_experiments()}
             artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
