@@ -162,3 +162,14 @@ def test_a_terminal_gets_a_bar(project: Path) -> None:
     assert "100%" in text
     assert "epoch 2/2" in text
     assert "exact" in text
+
+
+def test_the_doctor_names_what_is_wrong(command: Run, project: Path) -> None:
+    """A project without results is not well; the rest of it is."""
+    (project / "data" / "uniform.npz").write_bytes(b"")
+    seen = command("doctor")
+    assert seen.returncode == 1
+    problems = [line for line in seen.stdout.splitlines() if "PROBLEM" in line]
+    assert [line.split("  ")[0].strip() for line in problems] == ["split uniform", "results"]
+    assert "uniform.npz" in problems[0]
+    assert sum(" ok " in line for line in seen.stdout.splitlines()) == 5

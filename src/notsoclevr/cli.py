@@ -197,3 +197,26 @@ def readme(root: Path) -> None:
     from notsoclevr import comparison
 
     comparison.update_readme(root / "README.md", root / REPORTS / "comparison.md")
+
+
+@main.command()
+@click.pass_obj
+def doctor(root: Path) -> None:
+    """Look at everything the other commands need, and say of each whether it is there."""
+    from notsoclevr import doctor as examination
+
+    checks = [
+        ("packages", examination.packages),
+        ("settings", lambda: f"{PARAMS} is valid, seed {load(root / PARAMS).seed}"),
+        ("dataset", lambda: f"{len(dataset.load_dataset(root / DATASET))} examples"),
+        *((f"split {name}", lambda name=name: _describe(root, name)) for name in dataset.SPLITS),
+        ("results", lambda: f"{len(_cells(_finished(root)))} cells"),
+        ("tracking", lambda: examination.tracking(root)),
+    ]
+    if not examination.examine(checks):
+        sys.exit(1)
+
+
+def _describe(root: Path, name: str) -> str:
+    halves = dataset.load_split(split_path(root, name))
+    return f"{len(halves.train)} train, {len(halves.test)} test"

@@ -297,6 +297,12 @@ def find_run(client: MlflowClient, kind: str, fingerprint: str) -> str | None:
     return str(runs[0].info.run_id) if runs else None
 
 
+def count_runs(client: MlflowClient) -> Counter[str]:
+    """Count our runs by their status."""
+    ids = [_experiment_id(client, EXPERIMENT.format(kind)) for kind in (*_tasks(), "comparison")]
+    return Counter(run.info.status for run in client.search_runs(ids, max_results=50_000))
+
+
 def track(client: MlflowClient, root: Path, cells: Sequence[Cell], split_of: Callable[[str], Split]) -> list[str]:
     """Log the cells that have no run, as after a checkout from DVC's cache or while the store was down.
 
