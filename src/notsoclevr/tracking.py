@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
