@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,14 @@ def run_command(
         text=True,
         check=False,
     )
+
+
+_timeouts = count(20)
+
+
+def store_uri(folder: Path) -> str:
+    """Name the store at a root, in a new way each time: MLflow keeps a store open, also one that was deleted."""
+    return f"sqlite:///{folder}/mlflow.db?timeout={next(_timeouts)}"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from notsoclevr.dataset import Dataset, save_dataset
 
-from .conftest import Run, shrink
+from .conftest import Run, shrink, store_uri
 
 TRAIN = ("train", "--model", "coordconv_regressor", "--split", "uniform")
 
@@ -134,7 +134,7 @@ def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, ho
     shrink(project / "params.yaml", epochs=1)
     next_one = command(*TRAIN)
     assert next_one.returncode == 0, next_one.stderr
-    client = MlflowClient(f"sqlite:///{project}/mlflow.db")
+    client = MlflowClient(store_uri(project))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     assert sorted(run.info.status for run in client.search_runs(experiments)) == sorted(["FINISHED", status])
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from .conftest import ROOT, shrink
+from .conftest import ROOT, shrink, store_uri
 
 MODELS = [
     "coordconv_classifier",
@@ -53,7 +53,7 @@ def status(clone: Path) -> set[str]:
 
 
 def tracked(clone: Path, *names: str) -> list[Any]:
-    client = MlflowClient(f"sqlite:///{clone}/mlflow.db")
+    client = MlflowClient(store_uri(clone))
     known = [e.experiment_id for e in client.search_experiments() if not names or e.name in names]
     return list(client.search_runs(known))
 
@@ -112,10 +112,14 @@ def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None
     content["models"]["pooled_regressor"]["learning_rate"] /= 2
     params.write_text(yaml.safe_dump(content))
     assert status(clone) == {"train@pooled_regressor-uniform", "train@pooled_regressor-quadrant"}
-    planned = run(clone, "dvc", "repro", "--dry").stdout
-    assert planned.count("Running stage") == 3
-    assert "Running stage 'evaluate'" in planned
+    done = run(clone, "dvc", "repro").stdout
+    stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
+    assert stages == ["train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"]
+    changed = json.loads(run(clone, "dvc", "params", "diff", "--json").stdout)
+    assert "models.pooled_regressor.learning_rate" in changed["params.yaml"]
     params.write_text(before)
+    restored = run(clone, "dvc", "repro").stdout
+    assert "Running stage" not in restored.replace("Running stage 'evaluate'", "")  # the cache has the cells
 
 
 def test_the_same_seed_gives_the_same_metrics_in_parallel_too(clone: Path) -> None:

@@ -20,7 +20,7 @@ from mlflow.entities import Run as MlflowRun
 
 from notsoclevr.dataset import Dataset
 
-from .conftest import Run, make_project, run_command
+from .conftest import Run, make_project, run_command, store_uri
 
 TRAIN = ("train", "--split", "quadrant", "--model")
 CELLS = ("deconv_painter", "coordconv_regressor")
@@ -46,7 +46,7 @@ def trained(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_holds_the_whole_cell(trained: Path) -> None:
-    uri = f"sqlite:///{trained}/mlflow.db"
+    uri = store_uri(trained)
     (run,) = runs(uri, "rendering")
     cell = trained / "results" / "deconv_painter-quadrant"
     metrics = json.loads((cell / "metrics.json").read_text())
@@ -82,7 +82,7 @@ def test_a_run_holds_the_whole_cell(trained: Path) -> None:
 def test_the_logged_model_answers_as_the_predictions_say(trained: Path) -> None:
     import mlflow
 
-    uri = f"sqlite:///{trained}/mlflow.db"
+    uri = store_uri(trained)
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
     version = client.get_model_version_by_alias("not-so-clevr-regression", "best")
@@ -97,7 +97,7 @@ def test_the_logged_model_answers_as_the_predictions_say(trained: Path) -> None:
 
 
 def test_evaluation_is_a_run(trained: Path) -> None:
-    uri = f"sqlite:///{trained}/mlflow.db"
+    uri = store_uri(trained)
     (run,) = runs(uri, "comparison")
     assert run.info.status == "FINISHED"
     assert set(run.data.metrics) == {f"{model}-quadrant.test_exact" for model in CELLS}
@@ -106,7 +106,7 @@ def test_evaluation_is_a_run(trained: Path) -> None:
 
 
 def test_track_rebuilds_what_is_missing_and_nothing_else(trained: Path) -> None:
-    uri = f"sqlite:///{trained}/mlflow.db"
+    uri = store_uri(trained)
     again = run_command(trained, "track")
     assert again.returncode == 0, again.stderr
     assert "0 of 2" in again.stdout
@@ -119,7 +119,7 @@ def test_track_rebuilds_what_is_missing_and_nothing_else(trained: Path) -> None:
     rebuilt = run_command(trained, "track")
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert "2 of 2" in rebuilt.stdout
-    after = {run.info.run_name: run.data for run in runs(uri)}
+    after = {run.info.run_name: run.data for run in runs(store_uri(trained))}
     assert after.keys() == before.keys()
     for name, data in before.items():
         assert after[name].metrics == data.metrics
@@ -132,7 +132,7 @@ def test_processes_at_once_lose_nothing(project: Path, command: Run) -> None:
         models = ("coordconv_regressor", "pooled_regressor", "strided_regressor")
         finished = list(pool.map(lambda model: command(*TRAIN, model), models))
     assert [one.returncode for one in finished] == [0] * len(models), [one.stderr for one in finished]
-    found = runs(f"sqlite:///{project}/mlflow.db")
+    found = runs(store_uri(project))
     assert sorted(run.data.params["model"] for run in found) == sorted(models)
     assert {run.info.status for run in found} == {"FINISHED"}
 
@@ -194,5 +194,5 @@ def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Pat
 
     later = command("track")
     assert later.returncode == 0, later.stderr
-    (run,) = runs(f"sqlite:///{project}/mlflow.db")
+    (run,) = runs(store_uri(project))
     assert run.info.status == "FINISHED"

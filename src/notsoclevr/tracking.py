@@ -64,6 +64,7 @@ def store(root: Path) -> Iterator[MlflowClient]:
     # MLflow's patience with a server that is down is minutes long by default
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its makers of every run
     import mlflow
     from filelock import FileLock
     from mlflow.exceptions import MlflowException
