@@ -28,7 +28,8 @@ class Recipe:
     Args:
         scale_coordinates: The network counts in units of half a canvas, -1 to 1, instead of in pixels, 0 to 63.
             Its ends still speak pixels: a rescaling is the first or the last layer of the network.
-        kernel_initializer: "he_normal", as in the paper's code, or "glorot_uniform", Keras's own default.
+        kernel_initializer: "he_normal", as in the paper's code; "glorot_uniform", Keras's own default; or
+            "random_normal", a normal distribution of deviation 0.05 whatever the size of the layer.
         optimizer: "adamw" decays the weights themselves; "adam" adds the decay to the loss, as an L2 penalty on the
             kernels, which is what the paper and the tutorial do.
         learning_rate: The highest one of the schedule.
@@ -42,7 +43,7 @@ class Recipe:
     __pydantic_config__ = STRICT
 
     scale_coordinates: bool
-    kernel_initializer: Literal["glorot_uniform", "he_normal"]
+    kernel_initializer: Literal["glorot_uniform", "he_normal", "random_normal"]
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
     schedule: Literal["constant", "cosine"]
