@@ -28,11 +28,12 @@ class Recipe:
     Args:
         scale_coordinates: The network counts in units of half a canvas, -1 to 1, instead of in pixels, 0 to 63.
             Its ends still speak pixels: a rescaling is the first or the last layer of the network.
-        kernel_initializer: "he_normal", as in the paper's code; "glorot_uniform", Keras's own default; or
-            "random_normal", a normal distribution of deviation 0.05 whatever the size of the layer.
+        kernel_initializer: "he_normal", as in the paper's code, or "glorot_uniform", Keras's own default.
         optimizer: "adamw" decays the weights themselves; "adam" adds the decay to the loss, as an L2 penalty on the
             kernels, which is what the paper and the tutorial do.
         learning_rate: The highest one of the schedule.
+        beta_2: How slowly the optimizer forgets the size of earlier gradients: over 1 / (1 - beta_2) steps. Keras's
+            own is 0.999, the paper's 0.99.
         schedule: "constant", or "cosine" down to 0 at the end of the last epoch.
         warmup_epochs: Epochs, possibly 0, over which the learning rate first rises from 0, in a straight line.
         weight_decay: Strength of the decay, 0 for none.
@@ -43,9 +44,10 @@ class Recipe:
     __pydantic_config__ = STRICT
 
     scale_coordinates: bool
-    kernel_initializer: Literal["glorot_uniform", "he_normal", "random_normal"]
+    kernel_initializer: Literal["glorot_uniform", "he_normal"]
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
+    beta_2: Share
     schedule: Literal["constant", "cosine"]
     warmup_epochs: CountOrNone
     weight_decay: NotNegative
