@@ -25,6 +25,8 @@ SMALL = {**BASE, "kernel_initializer": "random_normal"}  # no longer a choice of
 SMALL_ADAM = {**ADAM, "kernel_initializer": "random_normal"}
 
 FINAL: dict[str, dict[str, Any]] = {
+    "coordconv_classifier": {**ADAM, "weight_decay": 3e-4, "batch_size": 16},
+    "coordconv_painter": {**ADAM, "weight_decay": 5e-5, "batch_size": 16, "epochs": 8},
     "coordconv_regressor": {**REGRESSOR, "kernel_initializer": "he_normal", "beta_2": 0.95, "epochs": 12},
 }
 
@@ -125,8 +127,18 @@ GROUPS: dict[str, list[Tried]] = {
         for split, held_out, seeds in (
             ("quadrant", UL, (104, 105, 106)),
             ("uniform", 100, (101, 102, 103)),
-            ("quadrant", "upper_right", (107, 108)),
+            ("quadrant", "upper_right", (107,)),
         )
+    ],
+    # The others over seeds and held-out data.
+    "final_painter": [
+        ("coordconv_painter", "quadrant", UL, (102,), FINAL["coordconv_painter"]),
+        ("coordconv_painter", "quadrant", "upper_right", (103,), FINAL["coordconv_painter"]),
+        ("coordconv_painter", "uniform", 100, (101,), FINAL["coordconv_painter"]),
+    ],
+    "final_classifier": [
+        ("coordconv_classifier", "quadrant", UL, (105,), FINAL["coordconv_classifier"]),
+        ("coordconv_classifier", "uniform", 100, (101,), FINAL["coordconv_classifier"]),
     ],
     # The baselines: what matters, in short runs.
     "deconv_1": [
@@ -135,8 +147,21 @@ GROUPS: dict[str, list[Tried]] = {
             {"learning_rate": 0.005},
             {"learning_rate": 0.005, "batch_norm": False},
             {"learning_rate": 0.005, "kernel_size": 3, "epochs": 12},
-            {"optimizer": "adam", "learning_rate": 0.005, "weight_decay": 1e-4},
-            {"learning_rate": 0.005, "width": 2, "epochs": 12},
+        )
+    ],
+    # Batch normalisation does not help; long runs without it.
+    "deconv_2": [
+        ("deconv_classifier", "uniform", 100, (101,), {**DECONV, "batch_norm": False, **change})
+        for change in (
+            {"learning_rate": 0.005, "batch_size": 16, "epochs": 40},
+            {"learning_rate": 0.005, "width": 2, "epochs": 25},
+        )
+    ],
+    "deconv_painter_1": [
+        ("deconv_painter", "uniform", 100, (101,), {**DECONV, "learning_rate": 0.005, **change})
+        for change in (
+            {"batch_norm": False, "batch_size": 16, "epochs": 25},
+            {"batch_norm": True, "batch_size": 16, "epochs": 25},
         )
     ],
     "pooled_1": [
