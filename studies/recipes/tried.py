@@ -153,15 +153,13 @@ GROUPS: dict[str, list[Tried]] = {
     "deconv_2": [
         ("deconv_classifier", "uniform", 100, (101,), {**DECONV, "batch_norm": False, **change})
         for change in (
-            {"learning_rate": 0.005, "batch_size": 16, "epochs": 40},
-            {"learning_rate": 0.005, "width": 2, "epochs": 25},
+            {"learning_rate": 0.003, "width": 3, "epochs": 20},
         )
     ],
     "deconv_painter_1": [
         ("deconv_painter", "uniform", 100, (101,), {**DECONV, "learning_rate": 0.005, **change})
         for change in (
-            {"batch_norm": False, "batch_size": 16, "epochs": 25},
-            {"batch_norm": True, "batch_size": 16, "epochs": 25},
+            {"learning_rate": 0.003, "width": 3, "batch_norm": False, "epochs": 15},
         )
     ],
     "pooled_1": [
@@ -169,7 +167,20 @@ GROUPS: dict[str, list[Tried]] = {
         for change in (
             {"learning_rate": 0.003, "epochs": 10},
             {"learning_rate": 0.003, "epochs": 10, "scale_coordinates": False},
-            {"learning_rate": 0.003, "epochs": 10, "kernel_initializer": "he_normal", "pixel_value": 8.0},
+        )
+    ],
+    # Pixels are the better unit here. Longer, with more decay against the gap, or wider.
+    "pooled_2": [
+        (
+            "pooled_regressor",
+            "uniform",
+            100,
+            (101,),
+            {**CONV_REGRESSOR, "learning_rate": 0.003, "scale_coordinates": False, **change},
+        )
+        for change in (
+            {"batch_size": 16, "weight_decay": 0.3, "epochs": 30},
+            {"width": 3, "weight_decay": 0.1, "epochs": 20},
         )
     ],
     "strided_1": [
@@ -177,7 +188,17 @@ GROUPS: dict[str, list[Tried]] = {
         for change in (
             {"learning_rate": 0.003, "epochs": 10},
             {"learning_rate": 0.003, "epochs": 10, "scale_coordinates": False},
-            {"learning_rate": 0.01, "epochs": 10, "scale_coordinates": False, "kernel_initializer": "he_normal"},
         )
+    ],
+    # Its last layer, a ReLU, gives no negative number: pixels are the only unit it can work in.
+    "strided_2": [
+        (
+            "strided_regressor",
+            "uniform",
+            100,
+            (101,),
+            {**CONV_REGRESSOR, "scale_coordinates": False, "epochs": 20, **change},
+        )
+        for change in ({"learning_rate": 0.003, "width": 3},)
     ],
 }
