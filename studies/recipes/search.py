@@ -3,13 +3,12 @@
     python studies/recipes/search.py            # every group of GROUPS
     python studies/recipes/search.py NAME ...   # some of them
 
-A run is a model, a split, a seed and a recipe. Each appends its row to results.csv when it ends; a run that has its
-row is skipped, so the search goes on where it was stopped. `kill -USR1 PID` ends a hopeless run after its epoch:
-its row is kept and says how many epochs it ran.
+A run is a model, a split, a seed and a recipe. Each appends its row to results.csv when it ends; a run that
+has its row is skipped, so the search goes on where it was stopped. `kill -USR1 PID` ends a hopeless run after
+its epoch: its row is kept and says how many epochs it ran.
 
-Nothing is selected on the committed cells (quadrant without its lower right corner, uniform split seed 0, training
-seed 0): the search holds out other corners and draws other splits and seeds. Only the group "committed" trains them,
-once, at the end.
+Nothing is selected on the committed cells (quadrant without its lower right corner, uniform split seed 0,
+training seed 0): the search holds out other corners and draws other splits and seeds.
 """
 
 from __future__ import annotations
@@ -65,7 +64,14 @@ def runs(names: list[str]) -> Iterator[Run]:
             # Fails at once, before any training, on a key that is wrong or missing.
             MODELS[model].recipe(**recipe)
             for seed in seeds:
-                yield {"group": name, "model": model, "split": split, "held_out": held_out, "seed": seed, **recipe}
+                yield {
+                    "group": name,
+                    "model": model,
+                    "split": split,
+                    "held_out": held_out,
+                    "seed": seed,
+                    **recipe,
+                }
 
 
 def identity(run: Run) -> tuple[str, ...]:
@@ -104,9 +110,11 @@ class Measure(keras.callbacks.Callback):
         return {**values, "loss": float(self.task.loss()(self.task.targets(half), outputs))}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
         self.started = perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Stop the clock and measure."""
         self.seconds += perf_counter() - self.started
         self.test = self._measure(self.split.test)
         self.test_exact.append(self.test["exact"])
@@ -124,9 +132,7 @@ def train(run: Run) -> Run:
     keras.backend.clear_session()
     keras.utils.set_random_seed(run["seed"])
     tf.config.experimental.enable_op_determinism()
-    experiment = training.Experiment(
-        model=run["model"], split=run["split"], seed=run["seed"], recipe=recipe
-    )
+    experiment = training.Experiment(model=run["model"], split=run["split"], seed=run["seed"], recipe=recipe)
     network = training._build(experiment, steps_per_epoch=-(-len(split.train) // recipe.batch_size))
     measure = Measure(task, split, recipe.epochs)
     network.fit(
@@ -162,7 +168,7 @@ def main(names: list[str]) -> None:
     for run in runs(names or list(GROUPS)):
         if identity(run) in done:
             continue
-        print({key: value for key, value in run.items()}, flush=True)
+        print(run, flush=True)
         row = train(run)
         print("   ", {key: row[key] for key in FOUND_KEYS}, flush=True)
         with RESULTS.open("a", newline="") as file:
