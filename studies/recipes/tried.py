@@ -240,7 +240,8 @@ GROUPS: dict[str, list[Tried]] = {
             "uniform",
             100,
             (101,),
-            {**DECONV, "learning_rate": 0.005, "kernel_size": 4, "batch_norm": False, "epochs": 15},
+            {**DECONV, "learning_rate": 0.005, "kernel_size": 4, "batch_norm": False, **change},
         )
+        for change in ({"epochs": 15}, {"batch_size": 16, "epochs": 30})
     ],
 }
