@@ -28,7 +28,25 @@ FINAL: dict[str, dict[str, Any]] = {
     "coordconv_classifier": {**ADAM, "weight_decay": 3e-4, "batch_size": 16},
     "coordconv_painter": {**ADAM, "weight_decay": 5e-5, "batch_size": 16, "epochs": 8},
     "coordconv_regressor": {**REGRESSOR, "kernel_initializer": "he_normal", "beta_2": 0.95, "epochs": 12},
-}
+    "deconv_classifier": {**DECONV, "batch_norm": False, "learning_rate": 0.003, "width": 3, "epochs": 20},
+    "deconv_painter": {
+        **DECONV,
+        "batch_norm": False,
+        "learning_rate": 0.005,
+        "kernel_size": 4,
+        "batch_size": 16,
+        "epochs": 30,
+    },
+    "pooled_regressor": {
+        **CONV_REGRESSOR,
+        "scale_coordinates": False,
+        "learning_rate": 0.003,
+        "weight_decay": 0.1,
+        "width": 3,
+        "epochs": 20,
+    },
+    "strided_regressor": {**CONV_REGRESSOR, "scale_coordinates": False, "width": 2, "epochs": 20},
+}  # the recipes chosen, each exactly as it was measured
 
 Tried = tuple[str, str, str | int, tuple[int, ...], dict[str, Any]]
 
