@@ -32,6 +32,8 @@ class Recipe:
         optimizer: "adamw" decays the weights themselves; "adam" adds the decay to the loss, as an L2 penalty on the
             kernels, which is what the paper and the tutorial do.
         learning_rate: The highest one of the schedule.
+        beta_2: How slowly the optimizer forgets the size of earlier gradients: over 1 / (1 - beta_2) steps. Keras's
+            own is 0.999, the paper's 0.99.
         schedule: "constant", or "cosine" down to 0 at the end of the last epoch.
         warmup_epochs: Epochs, possibly 0, over which the learning rate first rises from 0, in a straight line.
         weight_decay: Strength of the decay, 0 for none.
@@ -45,6 +47,7 @@ class Recipe:
     kernel_initializer: Literal["glorot_uniform", "he_normal"]
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
+    beta_2: Share
     schedule: Literal["constant", "cosine"]
     warmup_epochs: CountOrNone
     weight_decay: NotNegative
