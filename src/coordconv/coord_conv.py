@@ -65,9 +65,10 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
     weight = next(weights, None)
     for new in target.weights:
         if new.name == "coord_kernel" and (weight is None or weight.name != "coord_kernel"):
-            new.assign(ops.zeros_like(new))
+            new.assign(ops.zeros(new.shape))
         else:
-            new.assign(weight)
+            # A copy: JAX would share the array, and a training step deletes those it starts from.
+            new.assign(ops.copy(weight))
             weight = next(weights, None)
 
 
