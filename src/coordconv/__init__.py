@@ -1,6 +1,15 @@
 """CoordConv layers for Keras 3, on every Keras backend."""
 
 from coordconv.add_coords import AddCoords
-from coordconv.coord_conv import CoordConv2D
+from coordconv.convert import convert_model, load_concatenated_kernel
+from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D
 
-__all__ = ["AddCoords", "CoordConv2D"]
+__all__ = [
+    "AddCoords",
+    "CoordConv1D",
+    "CoordConv2D",
+    "CoordConv2DTranspose",
+    "CoordConv3D",
+    "convert_model",
+    "load_concatenated_kernel",
+]

@@ -1,0 +1,124 @@
+"""Weights and models from elsewhere: convolutions made CoordConv, concatenated kernels loaded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from coordconv.add_coords import check_order, coordinate_channels
+from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, copy_weights
+
+_STAND_INS = {
+    keras.layers.Conv1D: CoordConv1D,
+    keras.layers.Conv2D: CoordConv2D,
+    keras.layers.Conv3D: CoordConv3D,
+    keras.layers.Conv2DTranspose: CoordConv2DTranspose,
+}
+
+
+def convert_model(
+    model: keras.Model,
+    radius: bool = False,
+    order: str = "ij",
+    coord_kernel_size: int | Sequence[int] | None = None,
+) -> keras.Model:
+    """Make a model that computes what `model` does, with a CoordConv in place of every convolution.
+
+    Replaces `Conv1D`, `Conv2D`, `Conv3D` and `Conv2DTranspose`, shared ones, those in nested models and those
+    in wrappers such as `TimeDistributed` included. Coordinate weights are zero, so the outputs are the same
+    until they are trained. Depthwise and separable convolutions, subclasses of a convolution and what a
+    custom layer holds inside are kept as they are.
+
+    Args:
+        model: A built functional or sequential model. It is left as it is.
+        radius: As of the layers.
+        order: As of the layers.
+        coord_kernel_size: As of the layers.
+
+    Returns:
+        A new model with the names and weights of `model`, compiled as it is, with a fresh optimizer.
+
+    Raises:
+        ValueError: if `model` is not built or neither functional nor sequential, or `coord_kernel_size` does
+            not fit one of its convolutions.
+
+    Example:
+    >>> model = keras.Sequential([keras.Input((32, 48, 3)), keras.layers.Conv2D(8, 3)])
+    >>> convert_model(model).count_params() - model.count_params()  # d c' k^2 = 2 * 8 * 9
+    144
+    """
+    if not model.built:
+        raise ValueError(f"`model` must be built, so that it has weights. Received: model={model}")
+    arguments = {"radius": radius, "order": order, "coord_kernel_size": coord_kernel_size}
+
+    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if type(layer) in _STAND_INS:
+            # Not from_config, which makes a TypeError of any error.
+            return _STAND_INS[type(layer)](**{**config, **arguments})
+        if isinstance(layer, keras.layers.Wrapper):
+            (inner,) = clone_all(keras.Sequential([layer.layer])).layers
+            config["layer"] = keras.saving.serialize_keras_object(inner)
+        return type(layer).from_config(config)
+
+    def clone_all(model: keras.Model) -> keras.Model:
+        return keras.models.clone_model(model, clone_function=clone, recursive=True)
+
+    converted = clone_all(model)
+    copy_weights(model, converted)
+    return converted
+
+
+def load_concatenated_kernel(
+    layer: keras.layers.Layer, kernel: Any, bias: Any = None, order: str = "ij"
+) -> None:
+    """Give a CoordConv layer the weights of a convolution over concatenated channels.
+
+    Args:
+        layer: A built CoordConv layer with `coord_kernel_size=None`.
+        kernel: Array (*kernel_size, c / groups + d, filters), or (*kernel_size, filters, c + d) for a
+            transposed convolution, as Keras stores it. The coordinate channels are the last d, the radius the
+            very last if the layer has it.
+        bias: Array (filters,), or None to leave the layer's bias as it is.
+        order: That of the coordinate channels of `kernel`: `"ij"`, (row, column), as here, or `"xy"`,
+            (column, row), as in the paper. The layer may have the other: channels are put in its order.
+
+    Raises:
+        ValueError: for a shape that does not fit, an unknown `order`, a layer that is not built or has a
+            `coord_kernel_size`, a bias for a layer without one.
+
+    Example:
+    >>> layer = CoordConv2D(8, 1)
+    >>> layer.build((None, 32, 48, 3))
+    >>> load_concatenated_kernel(layer, np.ones((1, 1, 3 + 2, 8)), order="xy")
+    """
+    check_order(order)
+    if not layer.built:
+        raise ValueError(f"`layer` must be built, so that it has weights. Received: layer={layer}")
+    if layer.coord_kernel_size is not None:
+        raise ValueError(
+            "`layer` must have coord_kernel_size=None, as a concatenated kernel is of one size. "
+            f"Received: layer={layer} with coord_kernel_size={layer.coord_kernel_size}"
+        )
+    axis = -1 if isinstance(layer, CoordConv2DTranspose) else -2
+    channels = layer.kernel.shape[axis]
+    expected = list(layer.kernel.shape)
+    expected[axis] += coordinate_channels(layer.rank, layer.radius)
+    if np.shape(kernel) != tuple(expected):
+        raise ValueError(
+            f"`kernel` must have shape {tuple(expected)}, the last of axis {axis} being the coordinates. "
+            f"Received: kernel of shape {np.shape(kernel)}"
+        )
+    if bias is not None and not layer.use_bias:
+        raise ValueError(f"`bias` must be None for a layer with use_bias=False. Received: bias={bias}")
+
+    places = np.arange(expected[axis])
+    if order != layer.order:
+        places[channels : channels + layer.rank] = places[channels : channels + layer.rank][::-1]
+    kernel = np.take(kernel, places, axis)
+    inputs_part, coordinates_part = np.split(kernel, [channels], axis)
+    layer.kernel.assign(inputs_part)
+    layer.coord_kernel.assign(coordinates_part)
+    if bias is not None:
+        layer.bias.assign(bias)

@@ -1,0 +1,288 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from coordconv import (
+    AddCoords,
+    CoordConv1D,
+    CoordConv2D,
+    CoordConv2DTranspose,
+    CoordConv3D,
+    convert_model,
+    load_concatenated_kernel,
+)
+
+LAYERS = {
+    CoordConv1D: layers.Conv1D,
+    CoordConv2D: layers.Conv2D,
+    CoordConv3D: layers.Conv3D,
+    CoordConv2DTranspose: layers.Conv2DTranspose,
+}
+SHAPES = {CoordConv1D: (9,), CoordConv2D: (9, 6), CoordConv3D: (5, 6, 4), CoordConv2DTranspose: (5, 4)}
+
+every_layer = pytest.mark.parametrize("layer_class", LAYERS, ids=lambda layer: layer.__name__)
+
+
+def numpy(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def with_random_weights(layer):
+    layer.set_weights([np.abs(normal(*w.shape, seed=i)) for i, w in enumerate(layer.weights)])
+    return layer
+
+
+def assert_same(outputs, expected):
+    """Equal but for the last digit: a backend may fuse a bias that it adds, but not a sum."""
+    np.testing.assert_array_max_ulp(numpy(outputs), numpy(expected), maxulp=4)
+
+
+# from_conv
+
+
+@every_layer
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"use_bias": False, "activation": "relu"},
+        {"padding": "same", "strides": 2},
+        {"data_format": "channels_first", "dilation_rate": 2},
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"radius": True, "order": "xy", "coord_kernel_size": 2}], ids=str)
+def test_from_conv_computes_the_same(layer_class, arguments, options):
+    inputs = np.abs(normal(2, *SHAPES[layer_class], 3))
+    if "data_format" in arguments:
+        inputs = np.moveaxis(inputs, -1, 1)
+    # More filters than any axis is long: on TensorFlow, Keras 3.15 adds a channels_first bias along the last
+    # axis if that is as long as the bias.
+    conv = LAYERS[layer_class](11, 2, name="conv", **arguments)
+    conv.build(inputs.shape)
+    with_random_weights(conv)
+    layer = layer_class.from_conv(conv, **options)
+    assert type(layer) is layer_class
+    assert conv.get_config().items() <= layer.get_config().items()
+    assert (layer.radius, layer.order) == (bool(options), "xy" if options else "ij")
+    assert not np.any(numpy(layer.coord_kernel))
+    assert_same(layer(inputs), conv(inputs))
+    assert layer.count_params() > conv.count_params()
+
+
+def test_from_conv_with_groups_and_mixed_precision():
+    inputs = np.abs(normal(2, 7, 5, 6))
+    conv = layers.Conv2D(4, 3, groups=2, dtype="mixed_bfloat16")
+    conv.build(inputs.shape)
+    with_random_weights(conv)
+    layer = CoordConv2D.from_conv(conv)
+    assert layer.dtype_policy.name == "mixed_bfloat16"
+    np.testing.assert_array_equal(
+        numpy(ops.cast(layer(inputs), "float32")), numpy(ops.cast(conv(inputs), "float32"))
+    )
+
+
+def test_from_conv_with_lora():
+    inputs = np.abs(normal(2, 7, 5, 3))
+    conv = layers.Conv2D(4, 3, lora_rank=2)
+    conv.build(inputs.shape)
+    with_random_weights(conv)
+    assert_same(CoordConv2D.from_conv(conv)(inputs), conv(inputs))
+
+
+def test_from_conv_can_be_fine_tuned():
+    conv = layers.Conv2D(4, 3)
+    conv.build((None, 7, 5, 3))
+    before = numpy(conv.kernel)
+    model = keras.Sequential([CoordConv2D.from_conv(conv)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.train_on_batch(normal(2, 7, 5, 3), normal(2, 5, 3, 4, seed=1))
+    assert np.all(numpy(model.layers[0].coord_kernel) != 0)
+    np.testing.assert_array_equal(numpy(conv.kernel), before)
+
+
+class Subclass(layers.Conv2D):
+    pass
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        (layers.Conv2D(4, 3), "`layer` must be built"),
+        (layers.Conv1D(4, 3), r"`layer` must be a keras.layers.Conv2D. Received: layer=.* of class Conv1D"),
+        (Subclass(4, 3), "`layer` must be a keras.layers.Conv2D. Received: .* of class Subclass"),
+        (CoordConv2D(4, 3), "`layer` must be a keras.layers.Conv2D. Received: .* of class CoordConv2D"),
+    ],
+)
+def test_from_conv_refuses(layer, message):
+    with pytest.raises(ValueError, match=message):
+        CoordConv2D.from_conv(layer)
+
+
+# convert_model
+
+
+def functional_model():
+    """Convolutions of every kind: in a row, shared, nested, wrapped, and beside layers with state."""
+    inputs = keras.Input((9, 6, 2), name="image")
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    hidden = shared(layers.Conv2D(3, 3, padding="same", activation="relu", name="first")(inputs))
+    hidden = shared(layers.BatchNormalization()(hidden))
+    nested = keras.Sequential(
+        [keras.Input((9, 6, 3)), layers.Conv2DTranspose(2, 2, strides=2)], name="nested"
+    )
+    hidden = layers.Dropout(0.5)(nested(hidden))
+    frames = layers.Reshape((6, 3, 12, 2))(hidden)
+    frames = layers.TimeDistributed(layers.Conv2D(2, 2), name="wrapped")(frames)
+    tower = keras.Sequential([layers.Conv2D(2, 2), layers.BatchNormalization()])
+    frames = layers.TimeDistributed(tower, name="wrapped_model")(frames)
+    voxels = layers.Conv3D(2, 1)(frames)
+    steps = layers.Conv1D(2, 3, padding="causal")(layers.Reshape((-1, 2))(voxels))
+    kept = layers.SeparableConv1D(3, 2)(steps)
+    return keras.Model(inputs, {"steps": kept, "hidden": hidden})
+
+
+def test_convert_functional_model():
+    model = with_random_weights(functional_model())
+    before = model.get_weights()
+    converted = convert_model(model, radius=True, order="xy")
+    inputs = normal(2, 9, 6, 2)
+    outputs, expected = converted(inputs), model(inputs)
+    for name in ("steps", "hidden"):
+        np.testing.assert_allclose(numpy(outputs[name]), numpy(expected[name]), rtol=1e-5)
+    assert [layer.name for layer in converted.layers] == [layer.name for layer in model.layers]
+    kinds = {layer.name: type(layer) for layer in converted.layers}
+    assert (kinds["first"], kinds["shared"]) == (CoordConv2D, CoordConv2D)
+    assert type(converted.get_layer("nested").layers[0]) is CoordConv2DTranspose
+    assert type(converted.get_layer("wrapped").layer) is CoordConv2D
+    assert type(converted.get_layer("wrapped_model").layer.layers[0]) is CoordConv2D
+    assert {CoordConv1D, CoordConv3D, layers.SeparableConv1D} <= set(kinds.values())
+    # Seven convolutions; radius: d is 2 in 1D, 3 in 2D, 4 in 3D.
+    coordinates = 3 * 3 * 9 * 2 + 3 * 2 * 4 + 3 * 2 * 4 * 2 + 4 * 2 + 2 * 2 * 3
+    assert converted.count_params() - model.count_params() == coordinates
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_convert_sequential_model(tmp_path):
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(4, 3), layers.Flatten()])
+    model.compile("adam", "mse", metrics=["mae"])
+    converted = convert_model(model, coord_kernel_size=1)
+    assert type(converted) is keras.Sequential and converted.compiled
+    assert converted.count_params() - model.count_params() == 2 * 4
+    inputs = normal(2, 9, 6, 2)
+    assert_same(converted(inputs), model(inputs))
+    converted.train_on_batch(inputs, np.zeros(converted(inputs).shape))
+    converted.save(tmp_path / "converted.keras")
+    loaded = keras.models.load_model(tmp_path / "converted.keras")
+    np.testing.assert_array_equal(numpy(loaded(inputs)), numpy(converted(inputs)))
+
+
+def test_convert_model_keeps_coord_convs_and_their_weights():
+    model = keras.Sequential(
+        [keras.Input((9, 6, 2)), layers.Conv2D(3, 3), CoordConv2D(3, 3, order="xy"), layers.Conv2D(2, 1)]
+    )
+    with_random_weights(model)
+    converted = convert_model(model)
+    np.testing.assert_array_equal(
+        numpy(converted.layers[1].coord_kernel), numpy(model.layers[1].coord_kernel)
+    )
+    assert converted.layers[1].order == "xy"
+    inputs = normal(2, 9, 6, 2)
+    np.testing.assert_allclose(numpy(converted(inputs)), numpy(model(inputs)), rtol=1e-5)
+
+
+def test_convert_model_keeps_what_is_frozen():
+    model = keras.Sequential(
+        [keras.Input((9, 6, 2)), layers.Conv2D(3, 3, trainable=False), layers.Conv2D(2, 1)]
+    )
+    converted = convert_model(model)
+    assert [layer.trainable for layer in converted.layers] == [False, True]
+    assert len(converted.trainable_weights) == 3
+
+
+class SubclassedModel(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = layers.Conv2D(2, 3)
+
+    def call(self, inputs):
+        return self.conv(inputs)
+
+
+def test_convert_model_refuses():
+    with pytest.raises(ValueError, match="`model` must be built"):
+        convert_model(keras.Sequential([layers.Conv2D(2, 3)]))
+    model = SubclassedModel()
+    model(normal(1, 5, 5, 1))
+    with pytest.raises(ValueError, match="only supported for Sequential"):
+        convert_model(model)
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 1)])
+    with pytest.raises(ValueError, match="`coord_kernel_size` must be None, or"):
+        convert_model(model, coord_kernel_size=3)
+
+
+# load_concatenated_kernel
+
+
+@every_layer
+@pytest.mark.parametrize("radius", [False, True])
+@pytest.mark.parametrize("order", ["ij", "xy"])
+@pytest.mark.parametrize("layer_order", ["ij", "xy"])
+def test_loads_kernels_of_either_order(layer_class, radius, order, layer_order):
+    inputs = normal(2, *SHAPES[layer_class], 3)
+    channels = AddCoords(radius, order)(inputs)
+    other = LAYERS[layer_class](4, 3)
+    other.build(channels.shape)
+    with_random_weights(other)
+    layer = layer_class(4, 3, radius=radius, order=layer_order)
+    layer.build(inputs.shape)
+    load_concatenated_kernel(layer, numpy(other.kernel), numpy(other.bias), order=order)
+    np.testing.assert_allclose(numpy(layer(inputs)), numpy(other(channels)), rtol=1e-4, atol=1e-4)
+
+
+def test_loads_a_1x1_kernel_by_hand():
+    # Two input channels, then the paper's (column, row): output = 1 a + 2 b + 3 column + 4 row.
+    layer = CoordConv2D(1, 1, use_bias=False)
+    layer.build((None, 2, 3, 2))
+    load_concatenated_kernel(layer, np.reshape([1, 2, 3, 4], (1, 1, 4, 1)), order="xy")
+    np.testing.assert_array_equal(numpy(layer.coord_kernel).ravel(), [4, 3])
+    outputs = numpy(layer(np.ones((1, 2, 3, 2), "float32")))
+    expected = [[3 - 3 - 4, 3 - 4, 3 + 3 - 4], [3 - 3 + 4, 3 + 4, 3 + 3 + 4]]
+    np.testing.assert_allclose(outputs[0, :, :, 0], expected, atol=1e-6)
+
+
+def test_loads_a_grouped_kernel_and_leaves_the_bias():
+    layer = CoordConv2D(6, 3, groups=2, bias_initializer="ones")
+    layer.build((None, 8, 8, 4))
+    kernel = normal(3, 3, 2 + 2, 6)
+    load_concatenated_kernel(layer, kernel)
+    np.testing.assert_array_equal(numpy(layer.kernel), kernel[:, :, :2])
+    np.testing.assert_array_equal(numpy(layer.coord_kernel), kernel[:, :, 2:])
+    np.testing.assert_array_equal(numpy(layer.bias), np.ones(6))
+
+
+@pytest.mark.parametrize(
+    "arguments, options, message",
+    [
+        ({}, {"kernel": np.zeros((3, 3, 3, 4))}, r"`kernel` must have shape \(3, 3, 5, 4\).*\(3, 3, 3, 4\)"),
+        ({"radius": True}, {}, r"`kernel` must have shape \(3, 3, 6, 4\)"),
+        ({"coord_kernel_size": 1}, {}, "must have coord_kernel_size=None.*coord_kernel_size=.1, 1."),
+        ({"use_bias": False}, {"bias": np.zeros(4)}, "`bias` must be None for a layer with use_bias=False"),
+        ({}, {"order": "rc"}, r"`order` must be one of \('ij', 'xy'\). Received: order='rc'"),
+    ],
+)
+def test_loader_refuses(arguments, options, message):
+    layer = CoordConv2D(4, 3, **arguments)
+    layer.build((None, 8, 8, 3))
+    with pytest.raises(ValueError, match=message):
+        load_concatenated_kernel(layer, **{"kernel": np.zeros((3, 3, 5, 4)), **options})
+
+
+def test_loader_refuses_a_layer_that_is_not_built():
+    with pytest.raises(ValueError, match="`layer` must be built"):
+        load_concatenated_kernel(CoordConv2D(4, 3), np.zeros((3, 3, 5, 4)))
