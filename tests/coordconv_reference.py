@@ -13,8 +13,7 @@ def coordinates(spatial_shape, radius=False, order="ij"):
     grid = []
     for index in np.ndindex(*spatial_shape):
         pixel = [
-            -1 + 2 * i / (length - 1) if length > 1 else 0.0
-            for i, length in zip(index, spatial_shape, strict=True)
+            -1 + 2 * i / (length - 1) if length > 1 else 0.0 for i, length in zip(index, spatial_shape, strict=True)
         ]
         distance = [math.hypot(*pixel)] if radius else []
         grid.append((pixel if order == "ij" else pixel[::-1]) + distance)

@@ -74,9 +74,7 @@ def test_low_precision_grid_is_the_float32_grid_cast_once(dtype):
     outputs = layer(ops.zeros((1, 1000, 2, 1), dtype))
     assert keras.backend.standardize_dtype(outputs.dtype) == dtype
     exact = ops.cast(ops.convert_to_tensor(numpy(coordinate_grid((1000, 2)))), dtype)
-    np.testing.assert_array_equal(
-        numpy(ops.cast(outputs[..., 1:], "float32")), numpy(ops.cast(exact, "float32"))
-    )
+    np.testing.assert_array_equal(numpy(ops.cast(outputs[..., 1:], "float32")), numpy(ops.cast(exact, "float32")))
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])

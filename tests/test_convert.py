@@ -81,9 +81,7 @@ def test_from_conv_with_groups_and_mixed_precision():
     with_random_weights(conv)
     layer = CoordConv2D.from_conv(conv)
     assert layer.dtype_policy.name == "mixed_bfloat16"
-    np.testing.assert_array_equal(
-        numpy(ops.cast(layer(inputs), "float32")), numpy(ops.cast(conv(inputs), "float32"))
-    )
+    np.testing.assert_array_equal(numpy(ops.cast(layer(inputs), "float32")), numpy(ops.cast(conv(inputs), "float32")))
 
 
 def test_from_conv_with_lora():
@@ -132,9 +130,7 @@ def functional_model():
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
     hidden = shared(layers.Conv2D(3, 3, padding="same", activation="relu", name="first")(inputs))
     hidden = shared(layers.BatchNormalization()(hidden))
-    nested = keras.Sequential(
-        [keras.Input((9, 6, 3)), layers.Conv2DTranspose(2, 2, strides=2)], name="nested"
-    )
+    nested = keras.Sequential([keras.Input((9, 6, 3)), layers.Conv2DTranspose(2, 2, strides=2)], name="nested")
     hidden = layers.Dropout(0.5)(nested(hidden))
     frames = layers.Reshape((6, 3, 12, 2))(hidden)
     frames = layers.TimeDistributed(layers.Conv2D(2, 2), name="wrapped")(frames)
@@ -188,18 +184,14 @@ def test_convert_model_keeps_coord_convs_and_their_weights():
     )
     with_random_weights(model)
     converted = convert_model(model)
-    np.testing.assert_array_equal(
-        numpy(converted.layers[1].coord_kernel), numpy(model.layers[1].coord_kernel)
-    )
+    np.testing.assert_array_equal(numpy(converted.layers[1].coord_kernel), numpy(model.layers[1].coord_kernel))
     assert converted.layers[1].order == "xy"
     inputs = normal(2, 9, 6, 2)
     np.testing.assert_allclose(numpy(converted(inputs)), numpy(model(inputs)), rtol=1e-5)
 
 
 def test_convert_model_keeps_what_is_frozen():
-    model = keras.Sequential(
-        [keras.Input((9, 6, 2)), layers.Conv2D(3, 3, trainable=False), layers.Conv2D(2, 1)]
-    )
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 3, trainable=False), layers.Conv2D(2, 1)])
     converted = convert_model(model)
     assert [layer.trainable for layer in converted.layers] == [False, True]
     assert len(converted.trainable_weights) == 3

@@ -20,9 +20,7 @@ KERNELS = {CoordConv1D: (3,), CoordConv2D: (3, 2), CoordConv3D: (2, 3, 2), Coord
 
 every_layer = pytest.mark.parametrize("layer_class", LAYERS, ids=lambda layer: layer.__name__)
 every_format = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-tensorflow_only = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's"
-)
+tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's")
 
 
 def numpy(tensor):
@@ -68,9 +66,7 @@ def test_values(layer_class, data_format, radius, order, padding):
     inputs = normal(2, *SHAPES[layer_class], 3)
     arguments = {"radius": radius, "order": order, "padding": padding, "data_format": data_format}
     layer = layer_class(4, KERNELS[layer_class], **arguments)
-    outputs = numpy(
-        with_random_weights(layer, as_format(inputs, data_format))(as_format(inputs, data_format))
-    )
+    outputs = numpy(with_random_weights(layer, as_format(inputs, data_format))(as_format(inputs, data_format)))
     transposed = layer_class is CoordConv2DTranspose
     convolve = reference.convolve_transposed if transposed else reference.convolve
     expected = convolve(
@@ -110,14 +106,10 @@ def test_values_with_strides_and_dilation(layer_class, arguments):
 def test_groups_all_see_the_coordinates(data_format):
     inputs = normal(2, 7, 5, 6)
     layer = CoordConv2D(9, (3, 2), groups=3, padding="same", data_format=data_format)
-    outputs = numpy(
-        with_random_weights(layer, as_format(inputs, data_format))(as_format(inputs, data_format))
-    )
+    outputs = numpy(with_random_weights(layer, as_format(inputs, data_format))(as_format(inputs, data_format)))
     assert (layer.kernel.shape, layer.coord_kernel.shape) == ((3, 2, 2, 9), (3, 2, 2, 9))
     channels = reference.concatenate(inputs, groups=3)
-    expected = reference.convolve(
-        channels, concatenated_kernel(layer), numpy(layer.bias), padding="same", groups=3
-    )
+    expected = reference.convolve(channels, concatenated_kernel(layer), numpy(layer.bias), padding="same", groups=3)
     np.testing.assert_allclose(outputs, as_format(expected, data_format), rtol=1e-4, atol=1e-4)
 
 
@@ -463,9 +455,7 @@ def test_refuses_unknown_order(layer_class):
     ],
 )
 def test_refuses_a_coord_kernel_size_that_does_not_fit(layer_class, arguments):
-    with pytest.raises(
-        ValueError, match=r"`coord_kernel_size` must be None, or .* Received: coord_kernel_size="
-    ):
+    with pytest.raises(ValueError, match=r"`coord_kernel_size` must be None, or .* Received: coord_kernel_size="):
         layer_class(4, 3, **arguments)
 
 

@@ -72,9 +72,7 @@ def test_any_layer_equals_a_convolution_over_concatenated_channels(case):
     plain = LAYERS[layer_class](**arguments, **grouped, **seed)
     np.testing.assert_allclose(numpy(layer(inputs)), numpy(plain(channels)), atol=1e-5)
     assert layer.count_params() == plain.count_params()
-    assert tuple(layer.compute_output_shape(inputs.shape)) == tuple(
-        plain.compute_output_shape(channels.shape)
-    )
+    assert tuple(layer.compute_output_shape(inputs.shape)) == tuple(plain.compute_output_shape(channels.shape))
     again = layer_class.from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
 

@@ -70,9 +70,7 @@ def convert_model(
     return converted
 
 
-def load_concatenated_kernel(
-    layer: keras.layers.Layer, kernel: Any, bias: Any = None, order: str = "ij"
-) -> None:
+def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any = None, order: str = "ij") -> None:
     """Give a CoordConv layer the weights of a convolution over concatenated channels.
 
     Args:

@@ -32,9 +32,7 @@ from keras import ops
 from coordconv.add_coords import check_order, coordinate_channels, coordinate_grid, floating_dtype
 
 
-def _part_of_one_draw(
-    initializer: Callable[..., Any], axis: int, others: int, last: bool
-) -> Callable[..., Any]:
+def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, last: bool) -> Callable[..., Any]:
     """Return an initializer for the first or the last part of a kernel that is drawn whole.
 
     Args:
@@ -106,8 +104,7 @@ class _CoordConv(keras.layers.Layer):  # type: ignore[misc]
         sizes = tuple(size) if isinstance(size, tuple | list) else (size,) * self.rank
         smallest, largest = self._smallest_coord_kernel(), self.kernel_size
         if len(sizes) != self.rank or not all(
-            isinstance(n, int) and low <= n <= high
-            for n, low, high in zip(sizes, smallest, largest, strict=True)
+            isinstance(n, int) and low <= n <= high for n, low, high in zip(sizes, smallest, largest, strict=True)
         ):
             raise ValueError(
                 f"`coord_kernel_size` must be None, or an integer or {self.rank} integers from {smallest} to "
@@ -251,9 +248,7 @@ class _CoordConvForward(_CoordConv):
             before = (self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)
             nothing = (0, 0)
             channels_first = self.data_format == "channels_first"
-            inputs = ops.pad(
-                inputs, [nothing, nothing, before] if channels_first else [nothing, before, nothing]
-            )
+            inputs = ops.pad(inputs, [nothing, nothing, before] if channels_first else [nothing, before, nothing])
             padding = "valid"
         return ops.conv(
             inputs,

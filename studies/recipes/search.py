@@ -24,7 +24,7 @@ from typing import Any
 
 from notsoclevr import training
 
-training.prepare_tensorflow()
+training.import_tensorflow()
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -36,9 +36,7 @@ from notsoclevr.models import MODELS  # noqa: E402
 from notsoclevr.tasks import TASKS, Task  # noqa: E402
 
 RESULTS = Path(__file__).with_name("results.csv")
-RECIPE_KEYS = list(
-    dict.fromkeys(field.name for model in MODELS.values() for field in dataclasses.fields(model.recipe))
-)
+RECIPE_KEYS = list(dict.fromkeys(field.name for model in MODELS.values() for field in dataclasses.fields(model.recipe)))
 RUN_KEYS = ["model", "split", "held_out", "seed", *RECIPE_KEYS]
 FOUND_KEYS = [
     "group",
