@@ -137,9 +137,7 @@ class AddCoords(keras.layers.Layer):  # type: ignore[misc]
         self.order = check_order(order)
         self.data_format = data_format or keras.config.image_data_format()
         if self.data_format not in DATA_FORMATS:
-            raise ValueError(
-                f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}"
-            )
+            raise ValueError(f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}")
         self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
         self.built = True
 

@@ -16,9 +16,7 @@ from keras import ops
 from coordconv.add_coords import check_order, coordinate_channels, coordinate_grid, floating_dtype
 
 
-def _part_of_one_draw(
-    initializer: Callable[..., Any], axis: int, others: int, last: bool
-) -> Callable[..., Any]:
+def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, last: bool) -> Callable[..., Any]:
     """Return an initializer for the first or the last part of a kernel that is drawn whole.
 
     The two parts then have the variance, and for a seeded initializer the very values, that they have in a

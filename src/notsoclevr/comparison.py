@@ -109,10 +109,10 @@ def write(directory: Path, cells: Sequence[Cell]) -> None:
             write_rows(path, [row(cell) for cell in cells])
     with replacing(directory / "comparison.md") as path:
         path.write_text(markdown(cells), "utf-8")
-    with replacing(directory / "figures" / "maps.png") as path:
-        figures.save_maps(path, cells)
-    with replacing(directory / "figures" / "curves.png") as path:
-        figures.save_all_curves(path, cells)
+    pictures = {"finding": figures.save_finding, "maps": figures.save_maps, "curves": figures.save_all_curves}
+    for name, save in pictures.items():
+        with replacing(directory / "figures" / f"{name}.png") as path:
+            save(path, cells)
 
 
 BEGIN, END = "<!-- comparison: written by `notsoclevr readme` -->", "<!-- end of comparison -->"

@@ -58,9 +58,10 @@ def shade(severity: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def severity(cell: Cell) -> npt.NDArray[np.float64]:
     """Say how wrong each answer is, (n,), from 0 to 1: by its distance in pixels, or by what the IoU lacks to 1."""
     if cell.task == "rendering":
-        return 1.0 - cell.predictions["iou"].astype(float)
-    distance = cell.predictions["error_px"].astype(float)
-    return np.clip(np.log1p(distance) / np.log1p(FARTHEST), 0, 1)
+        off = 1.0 - cell.predictions["iou"].astype(float)
+    else:
+        off = np.log1p(cell.predictions["error_px"].astype(float)) / np.log1p(FARTHEST)
+    return np.clip(off, 0.0, 1.0)
 
 
 def map_image(cell: Cell) -> npt.NDArray[np.uint8]:

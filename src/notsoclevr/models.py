@@ -297,11 +297,17 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             coordinates=False,
         ),
         "coordconv_painter": Model(
-            title="CoordConv painter", task="rendering", recipe=Recipe, build=build_coordconv_painter,
+            title="CoordConv painter",
+            task="rendering",
+            recipe=Recipe,
+            build=build_coordconv_painter,
             coordinates=True,
         ),
         "deconv_painter": Model(
-            title="deconv painter", task="rendering", recipe=DeconvRecipe, build=build_deconv_painter,
+            title="deconv painter",
+            task="rendering",
+            recipe=DeconvRecipe,
+            build=build_deconv_painter,
             coordinates=False,
         ),
         "two_stage_painter": Model(

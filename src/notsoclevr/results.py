@@ -186,9 +186,10 @@ def load(directory: Path, home: Path | None = None) -> Cell:
     try:
         metrics = json.loads((directory / "metrics.json").read_text("utf-8"))
         timings = json.loads((directory / "timings.json").read_text("utf-8"))
-        with (directory / "history.csv").open(newline="", encoding="utf-8") as file:
-            history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
+        with (directory / "history.csv").open(newline="", encoding="utf-8") as table:
+            history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(table)]
+        # np.load leaves a file open that it opened itself and cannot read
+        with (directory / "predictions.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             predictions = {name: arrays[name] for name in arrays.files}
         cell = Cell(
             directory=home or directory, metrics=metrics, timings=timings, history=history, predictions=predictions

@@ -35,8 +35,8 @@ from notsoclevr.results import Cell, Missing
 LEVELS = 63  # steps of a pixel's probability
 MEASURES = {"exact": "exact answers", "loss": "loss", "iou": "IoU", "error_px": "error, px"}
 QUESTIONS = {
-    "classification": "given row and column, light the centre’s pixel",
-    "regression": "shown the centre’s pixel, say its row and column",
+    "classification": "given row and column, light the pixel of the centre",
+    "regression": "shown the pixel of the centre, say its row and column",
     "rendering": "given row and column, paint the square",
 }
 Table = list[list[str]]
@@ -58,7 +58,8 @@ def quantise(task: str, images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     images = images.astype(np.float32)
     if task == "classification":
         images = images / np.maximum(images.max(axis=(-2, -1), keepdims=True), np.finfo(np.float32).tiny)
-    return np.rint(LEVELS * images).astype(np.uint8)
+    levels: npt.NDArray[np.uint8] = np.rint(LEVELS * images).astype(np.uint8)
+    return levels
 
 
 def _likeliest(cell: Cell) -> npt.NDArray[np.uint16]:
@@ -75,7 +76,8 @@ def _likeliest(cell: Cell) -> npt.NDArray[np.uint16]:
         rivals = np.flatnonzero(flat[k] == flat[k, top[k]])
         off = np.abs(np.hypot(*(np.stack(np.divmod(rivals, CANVAS)) - centres[k][:, None])) - distance[k])
         top[k] = rivals[off.argmin()]
-    return top.astype(np.uint16)
+    pixels: npt.NDArray[np.uint16] = top.astype(np.uint16)
+    return pixels
 
 
 def _numbers(cell: Cell) -> dict[str, str]:
@@ -111,7 +113,7 @@ def _forming(cell: Cell) -> list[str]:
 
 def _map(cell: Cell) -> str:
     file = io.BytesIO()
-    imsave(file, figures.map_image(cell), format="png", metadata={"Software": None})
+    imsave(file, figures.map_image(cell), format="png")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

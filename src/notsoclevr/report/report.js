@@ -257,7 +257,7 @@
       const measure = measureOf(cells[0]);
       $(".unit", panel).textContent = study.measures[measure];
       const [width, height] = [chart.clientWidth || 340, 190];
-      const area = { left: 44, right: width - 12, height: height - 36 };
+      const area = { left: 44, right: width - 12, height: height - 42 };
       const svg = draw("svg", { width, height, "aria-hidden": "true" }, chart);
       const plot = draw("g", { transform: "translate(0 6)" }, svg);
       const all = cells.flatMap((cell) => [...cell.history[`train_${measure}`], ...cell.history[`test_${measure}`]]);
