@@ -15,17 +15,9 @@ from notsoclevr import comparison, figures, models, report, results
 from notsoclevr.results import Cell, Missing
 
 from .conftest import Run
-from .fabricated import CENTRES, fabricate, fabricate_all
+from .fabricated import CENTRES, fabricate
 
 EVIL = "<script>alert('x')</script>"
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cell]]:
-    folder = tmp_path_factory.mktemp("report")
-    cells = fabricate_all(folder / "results")
-    report.write(folder / "index.html", cells)
-    return folder / "index.html", cells
 
 
 @pytest.fixture

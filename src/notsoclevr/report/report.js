@@ -61,7 +61,7 @@
   // --- drawing --------------------------------------------------------------------------------------------------
 
   function paint(canvas, colour) {
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true }); // images come from memory: no GPU wanted
     const frame = context.createImageData(SIDE, SIDE);
     for (let k = 0; k < SIDE * SIDE; k++) {
       const [red, green, blue] = colour(k);
@@ -402,10 +402,10 @@
       link.href = `${origin}/#/experiments/${link.dataset.experiment}/runs/${link.dataset.run}`;
       link.target = "_blank";
       link.rel = "noopener";
-      if (location.origin !== "null") continue;
+      if (self.origin !== "null") continue; // no sandbox, as where the artifact is opened by itself
       link.addEventListener("click", (event) => {
         event.preventDefault();
-        $("#copied").textContent = `${copy(link.href) ? "Copied" : "Its address"}: ${link.href}`;
+        $("#copied").textContent = `${copy(link.href) ? "Copied" : "Its address is"} ${link.href}`;
       });
     }
   }
