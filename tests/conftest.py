@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
-from notsoclevr import dataset
+from notsoclevr import dataset, report
+from notsoclevr.results import Cell
 from notsoclevr.training import import_tensorflow
+
+from .fabricated import fabricate_all
 
 ROOT = Path(__file__).parents[1]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -91,3 +94,12 @@ def project(tmp_path: Path, full: dataset.Dataset) -> Path:
 def command(project: Path) -> Run:
     """Give `run_command` for that project."""
     return partial(run_command, project)
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cell]]:
+    """The report of fourteen made-up cells, and the cells."""
+    folder = tmp_path_factory.mktemp("report")
+    cells = fabricate_all(folder / "results")
+    report.write(folder / "index.html", cells)
+    return folder / "index.html", cells

@@ -170,12 +170,20 @@ def _finished(root: Path) -> list[Path]:
 @main.command()
 @click.pass_obj
 def evaluate(root: Path) -> None:
-    """Compare all cells in results/ with each other and with what was published, in reports/."""
-    cells = _cells(_finished(root))
+    """Compare the cells in results/ with each other and with what was published, in reports/.
 
-    from notsoclevr import stages
+    A cell that is missing or damaged is named there and on stderr, and the rest is compared.
+    """
+    _finished(root)
 
-    stages.evaluate(root, cells, root / REPORTS)
+    from notsoclevr import results, stages
+
+    cells, missing = results.load_matrix(root / RESULTS)
+    for cell in missing:
+        click.echo(f"notsoclevr: {cell.name} is missing from the comparison: {cell.reason}", err=True)
+    if not cells:
+        raise StudyError(f"{root / RESULTS}: none of the {len(missing)} cells can be read")
+    stages.evaluate(root, cells, missing, root / REPORTS)
 
 
 @main.command()

@@ -65,12 +65,13 @@ def markdown(cells: Sequence[Cell]) -> str:
         measure = "IoU, test" if task == "rendering" else "error, test"
         header = ["model", "split", "parameters", "train", "test", measure, "perfect after", "tutorial", "paper"]
         lines += [f"**{task.capitalize()}**", "", _line(header), _line(["---", "---", *["---:"] * 7])]
-        lines += [_line(_columns(compare(cell), time(cell))) for cell in cells if cell.task == task]
+        lines += [_line(list(wording(compare(cell), time(cell)).values())) for cell in cells if cell.task == task]
         lines.append("")
     return "\n".join(lines)
 
 
-def _columns(row: dict[str, Any], timing: dict[str, Any]) -> list[str]:
+def wording(row: dict[str, Any], timing: dict[str, Any]) -> dict[str, str]:
+    """Say the rows of a cell in comparison.csv and timings.csv as a table prints them, by column."""
     rendering = row["task"] == "rendering"
     perfect, tutorial, paper = "never", NONE, _share(row["paper_test"])
     if timing["epochs_to_perfect"] is not None:
@@ -79,17 +80,17 @@ def _columns(row: dict[str, Any], timing: dict[str, Any]) -> list[str]:
         tutorial = f"{_share(row['tutorial_train'])}, {_share(row['tutorial_test'])}"
     if rendering and row["paper_test"] is not None:
         paper = f"IoU {row['paper_test']:.2f}"
-    return [
-        MODELS[row["model"]].title,
-        row["split"],
-        f"{row['parameters']:,}",
-        _share(row["train_exact"]),
-        _share(row["test_exact"]),
-        f"{row['test_iou']:.3f}" if rendering else f"{row['test_error_px']:.2f} px",
-        perfect,
-        tutorial,
-        paper,
-    ]
+    return {
+        "model": MODELS[row["model"]].title,
+        "split": row["split"],
+        "parameters": f"{row['parameters']:,}",
+        "train": _share(row["train_exact"]),
+        "test": _share(row["test_exact"]),
+        "measure": f"{row['test_iou']:.3f}" if rendering else f"{row['test_error_px']:.2f} px",
+        "perfect": perfect,
+        "tutorial": tutorial,
+        "paper": paper,
+    }
 
 
 def _line(fields: Sequence[str]) -> str:
@@ -108,10 +109,10 @@ def write(directory: Path, cells: Sequence[Cell]) -> None:
             write_rows(path, [row(cell) for cell in cells])
     with replacing(directory / "comparison.md") as path:
         path.write_text(markdown(cells), "utf-8")
-    with replacing(directory / "figures" / "maps.png") as path:
-        figures.save_maps(path, cells)
-    with replacing(directory / "figures" / "curves.png") as path:
-        figures.save_all_curves(path, cells)
+    pictures = {"finding": figures.save_finding, "maps": figures.save_maps, "curves": figures.save_all_curves}
+    for name, save in pictures.items():
+        with replacing(directory / "figures" / f"{name}.png") as path:
+            save(path, cells)
 
 
 BEGIN, END = "<!-- comparison: written by `notsoclevr readme` -->", "<!-- end of comparison -->"

@@ -1,7 +1,8 @@
 """Figures: arrays of a cell, or of all cells, to pictures.
 
-One visual language throughout: white is the square or the lit pixel, blue answers are right, orange ones are wrong, a
-dashed frame marks the positions that were kept for the test where they form a quadrant.
+One visual language throughout, on the page of `notsoclevr.report` too: white is the square or the lit pixel; blue
+answers are right, wrong ones go from yellow to brown the further off they are; positions that were trained on are
+muted; a dashed frame marks those that were kept for the test where they form a quadrant.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.ticker import PercentFormatter
@@ -22,13 +23,16 @@ from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS
 from notsoclevr.models import MODELS
 from notsoclevr.results import Cell
 
-# Two colours that remain two for every kind of colour vision (Okabe and Ito, 2008).
+# Colours that remain apart for every kind of colour vision (Okabe and Ito, 2008).
 RIGHT, WRONG = "#0072B2", "#E69F00"
+NEAR, FAR = "#F5D76E", "#6B2A00"  # lighter and darker than WRONG, so that the scale is one of lightness too
+MUTE = "#C3C8CF"
+FARTHEST = 40.0  # pixels off that are as bad as can be shown
 TRAIN, TEST = "#555555", "#0072B2"
 INK = "#222222"
 COORDCONV, RIVAL, OTHER_RIVAL = "#0072B2", "#D55E00", "#CC79A7"
 COLOURS = {
-    name: COORDCONV if "CoordConv" in model.title else OTHER_RIVAL if name == "strided_regressor" else RIVAL
+    name: COORDCONV if model.coordinates else OTHER_RIVAL if name == "strided_regressor" else RIVAL
     for name, model in MODELS.items()
 }
 EXTENT = (MARGIN - 0.5, CANVAS - MARGIN - 0.5, CANVAS - MARGIN - 0.5, MARGIN - 0.5)  # of the positions, in pixels
@@ -36,7 +40,7 @@ EXTENT = (MARGIN - 0.5, CANVAS - MARGIN - 0.5, CANVAS - MARGIN - 0.5, MARGIN - 0
 
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, facecolor="white")
+    figure.savefig(path, dpi=130, facecolor="white")
 
 
 def title(cell: Cell) -> str:
@@ -44,39 +48,69 @@ def title(cell: Cell) -> str:
     return f"{MODELS[cell.metrics['model']].title}, {cell.metrics['split']} split"
 
 
+def shade(severity: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Give the colours, red green blue from 0 to 1, of wrong answers that are 0 to 1 off."""
+    anchors = np.array([to_rgb(colour) for colour in (NEAR, WRONG, "#D55E00", FAR)])
+    places = np.linspace(0, 1, len(anchors))
+    return np.stack([np.interp(severity, places, channel) for channel in anchors.T], axis=-1)
+
+
+def severity(cell: Cell) -> npt.NDArray[np.float64]:
+    """Say how wrong each answer is, (n,), from 0 to 1: by its distance in pixels, or by what the IoU lacks to 1."""
+    if cell.task == "rendering":
+        off = 1.0 - cell.predictions["iou"].astype(float)
+    else:
+        off = np.log1p(cell.predictions["error_px"].astype(float)) / np.log1p(FARTHEST)
+    return np.clip(off, 0.0, 1.0)
+
+
+def map_image(cell: Cell) -> npt.NDArray[np.uint8]:
+    """Draw where on the canvas a cell is right, a pixel a position.
+
+    Args:
+        cell: The cell.
+
+    Returns:
+        Red, green and blue, uint8 (56, 56, 3).
+    """
+    exact, is_test = cell.predictions["exact"][:, None], cell.predictions["is_test"][:, None]
+    colours = np.where(exact, to_rgb(RIGHT), shade(severity(cell)))  # (n, 3)
+    muted = 0.42 * colours + 0.58 * np.array(to_rgb(MUTE))  # trained on: the test half stands out in any split
+    image = np.where(is_test, colours, muted).reshape(POSITIONS, POSITIONS, 3)
+    return (255 * image).round().astype(np.uint8)
+
+
 def draw_map(axes: Axes, cell: Cell) -> None:
-    """Draw where on the canvas a cell is right: a dot a position, blue if the whole answer is exact.
+    """Draw where on the canvas a cell is right.
 
     Args:
         axes: Where to draw.
-        cell: All positions of it, in the order of the dataset.
+        cell: The cell.
     """
     is_test = cell.predictions["is_test"].reshape(POSITIONS, POSITIONS)
-    exact = cell.predictions["exact"].reshape(POSITIONS, POSITIONS)
-    # wrong 0, right 1; positions that were trained on are paler, so that the test half stands out in any split
-    shades = ListedColormap([_pale(WRONG), _pale(RIGHT), to_rgb(WRONG), to_rgb(RIGHT)])
-    axes.imshow(exact + 2 * is_test, cmap=shades, vmin=0, vmax=3, extent=EXTENT, interpolation="nearest")
-    if (rows_and_columns := _block(is_test)) is not None:
-        (top, bottom), (left, right) = rows_and_columns
-        xs = np.array([left, right, right, left, left]) + MARGIN - 0.5
-        ys = np.array([top, top, bottom, bottom, top]) + MARGIN - 0.5
+    axes.imshow(map_image(cell), extent=EXTENT, interpolation="nearest")
+    if (frame := block(is_test)) is not None:
+        top, bottom, left, right = np.array(frame) + MARGIN - 0.5
+        xs, ys = [left, right, right, left, left], [top, top, bottom, bottom, top]
         axes.plot(xs, ys, color=INK, linestyle=(0, (3, 2)), linewidth=1.2, clip_on=False)
     axes.set(xlim=(-0.5, CANVAS - 0.5), ylim=(CANVAS - 0.5, -0.5), xticks=(4, 32, 59), yticks=(4, 32, 59))
     axes.tick_params(length=2, labelsize=7, colors=INK)
     axes.set_facecolor("#f4f4f4")
 
 
-def _pale(colour: str) -> tuple[float, float, float]:
-    red, green, blue = (1 - 0.45 * (1 - channel) for channel in to_rgb(colour))
-    return red, green, blue
+def block(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Find the rectangle that a mask is.
 
+    Args:
+        mask: Of positions, (56, 56).
 
-def _block(mask: npt.NDArray[np.bool_]) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Find the rows and columns of a mask that is one full rectangle: first and one past the last; else None."""
+    Returns:
+        First row, one past the last, first column, one past the last; None if it is no full rectangle.
+    """
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if mask.sum() != len(rows) * len(columns) or len(rows) == 0:
         return None
-    return (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def _caption(cell: Cell) -> str:
@@ -98,12 +132,13 @@ def _legend(figure: Figure) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=RIGHT, label="test, right"),
-        Patch(color=WRONG, label="test, wrong"),
-        Patch(color=_pale(RIGHT), label="train, right"),
-        Patch(color=_pale(WRONG), label="train, wrong"),
+        Patch(color=RIGHT, label="exact"),
+        Patch(color=NEAR, label="wrong: nearly right"),
+        Patch(color=WRONG, label="a few pixels off"),
+        Patch(color=FAR, label="far off"),
+        Patch(color=MUTE, label="muted: trained on"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
 
 
 def save_curves(path: Path, cell: Cell) -> None:
@@ -234,6 +269,33 @@ def save_maps(path: Path, cells: Sequence[Cell]) -> None:
         axes.set_title(("" if at[0] else _two_lines(cell.metrics["model"]) + "\n") + _caption(cell), fontsize=8)
         if at[1] == 0:
             axes.set_ylabel(f"{cell.metrics['split']} split", fontsize=10)
+    _legend(figure)
+    _save(figure, path)
+
+
+def save_finding(path: Path, cells: Sequence[Cell], split: str = "quadrant") -> None:
+    """Write the finding so that it is seen in five seconds: one split's maps in a row, and how much of it is right.
+
+    Args:
+        path: The picture.
+        cells: All cells.
+        split: The split to show, if there is a cell of it; else that of the first cell.
+    """
+    shown = [cell for cell in cells if cell.metrics["split"] == split] or [
+        cell for cell in cells if cell.metrics["split"] == cells[0].metrics["split"]
+    ]
+    figure = Figure(figsize=(1.62 * len(shown) + 0.2, 3.1), layout="constrained")
+    for axes, cell in zip(figure.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
+        draw_map(axes, cell)
+        model = MODELS[cell.metrics["model"]]
+        axes.set(xticks=(), yticks=(), facecolor="white")
+        axes.spines[:].set_visible(False)
+        colour = RIGHT if model.coordinates else "#B34700"
+        axes.set_title(_two_lines(cell.metrics["model"]), fontsize=8.5, color=INK)
+        right = int(cell.predictions["exact"][cell.predictions["is_test"]].sum())
+        of = int(cell.predictions["is_test"].sum())
+        axes.set_xlabel(f"{right} of {of}", fontsize=13, fontweight="bold", color=colour, labelpad=5)
+    figure.suptitle("Positions never trained on (framed) that are answered exactly, of each network", fontsize=11)
     _legend(figure)
     _save(figure, path)
 

@@ -247,12 +247,16 @@ class Model:
         task: The task it is made for, a key of `notsoclevr.tasks.TASKS`.
         recipe: The class that its section of params.yaml is read into.
         build: Recipe to an untrained network.
+        coordinates: Whether its convolutions are told where on the canvas they are: CoordConv, or a rival of it.
+        compared: Whether it is one of the models that the study compares.
     """
 
     title: str
     task: str
     recipe: type[Recipe]
     build: Callable[[Any], keras.Model]
+    coordinates: bool
+    compared: bool = True
 
 
 MODELS: Mapping[str, Model] = MappingProxyType(
@@ -262,42 +266,60 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             task="classification",
             recipe=Recipe,
             build=build_coordconv_classifier,
+            coordinates=True,
         ),
         "deconv_classifier": Model(
             title="deconv classifier",
             task="classification",
             recipe=DeconvRecipe,
             build=build_deconv_classifier,
+            coordinates=False,
         ),
         "coordconv_regressor": Model(
             title="CoordConv regressor",
             task="regression",
             recipe=RegressorRecipe,
             build=build_coordconv_regressor,
+            coordinates=True,
         ),
         "pooled_regressor": Model(
             title="conv regressor, pooled",
             task="regression",
             recipe=ConvRegressorRecipe,
             build=build_pooled_regressor,
+            coordinates=False,
         ),
         "strided_regressor": Model(
             title="conv regressor, strided",
             task="regression",
             recipe=ConvRegressorRecipe,
             build=build_strided_regressor,
+            coordinates=False,
         ),
         "coordconv_painter": Model(
-            title="CoordConv painter", task="rendering", recipe=Recipe, build=build_coordconv_painter
+            title="CoordConv painter",
+            task="rendering",
+            recipe=Recipe,
+            build=build_coordconv_painter,
+            coordinates=True,
         ),
         "deconv_painter": Model(
-            title="deconv painter", task="rendering", recipe=DeconvRecipe, build=build_deconv_painter
+            title="deconv painter",
+            task="rendering",
+            recipe=DeconvRecipe,
+            build=build_deconv_painter,
+            coordinates=False,
         ),
         "two_stage_painter": Model(
             title="CoordConv painter, two-stage",
             task="rendering",
             recipe=WidthRecipe,
             build=build_two_stage_painter,
+            coordinates=True,
+            compared=False,
         ),
     }
 )
+
+# The models of the study's cells, in the order in which they are shown.
+MATRIX = tuple(name for name, model in MODELS.items() if model.compared)

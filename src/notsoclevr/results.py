@@ -18,6 +18,8 @@ import json
 import shutil
 import tempfile
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,9 +30,10 @@ import numpy as np
 import numpy.typing as npt
 
 from notsoclevr.atomic import replacing
+from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SPLITS
 from notsoclevr.errors import StudyError
 from notsoclevr.evaluation import Canvas, score
-from notsoclevr.models import MODELS
+from notsoclevr.models import MATRIX, MODELS
 from notsoclevr.training import Experiment, Fit
 
 Metrics = dict[str, Any]
@@ -64,6 +67,26 @@ class Cell:
     def task(self) -> str:
         """Name of the task."""
         return str(self.metrics["task"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A cell of the matrix that cannot be shown.
+
+    Args:
+        model: Its model.
+        split: Its split.
+        reason: What is wrong with its files, in one line.
+    """
+
+    model: str
+    split: str
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """<model>-<split>."""
+        return f"{self.model}-{self.split}"
 
 
 def summarise(experiment: Experiment, canvas: Canvas, fit: Fit) -> Metrics:
@@ -163,19 +186,99 @@ def load(directory: Path, home: Path | None = None) -> Cell:
     try:
         metrics = json.loads((directory / "metrics.json").read_text("utf-8"))
         timings = json.loads((directory / "timings.json").read_text("utf-8"))
-        with (directory / "history.csv").open(newline="", encoding="utf-8") as file:
-            history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        with np.load(directory / "predictions.npz", allow_pickle=False) as arrays:
+        with (directory / "history.csv").open(newline="", encoding="utf-8") as table:
+            history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(table)]
+        # np.load leaves a file open that it opened itself and cannot read
+        with (directory / "predictions.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             predictions = {name: arrays[name] for name in arrays.files}
         cell = Cell(
             directory=home or directory, metrics=metrics, timings=timings, history=history, predictions=predictions
         )
         if not cell.name or metrics["model"] not in MODELS or not history:
             raise StudyError(f"{directory}: holds the results of {cell.name}; {remedy}")
+        if problem := _foreign(cell):
+            raise StudyError(f"{directory}: {problem}; {remedy}")
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename}: no such file; {remedy}") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StudyError(
             f"{directory}: its results cannot be read ({type(error).__name__}: {error}); {remedy}"
         ) from None
     return cell
+
+
+def _foreign(cell: Cell) -> str | None:
+    """Say what in the files of a cell no training on Not-so-Clevr writes; None if there is nothing.
+
+    Raises:
+        KeyError: An array is not there at all.
+    """
+    n, arrays, epochs = POSITIONS**2, cell.predictions, len(cell.history)
+    answer = (2,) if cell.task == "regression" else (CANVAS, CANVAS)
+    measure = "iou" if cell.task == "rendering" else "error_px"
+    shapes = {
+        "coordinates": (n, 2),
+        "is_test": (n,),
+        "predictions": (n, *answer),
+        "exact": (n,),
+        measure: (n,),
+        "forming": (1 + epochs, len(arrays["showcase"]), *answer),
+    }
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            return f"{name} of predictions.npz has the shape {arrays[name].shape}, not {shape}"
+        if not np.isfinite(arrays[name]).all():
+            return f"{name} of predictions.npz is not finite everywhere"
+    centres = np.stack(np.divmod(np.arange(n), POSITIONS), axis=1) + MARGIN
+    if not np.array_equal(arrays["coordinates"], centres):
+        return "coordinates of predictions.npz are not the positions of Not-so-Clevr, row by row"
+    needed = {
+        "metrics.json": (cell.metrics, ("seed", "parameters", "epochs", "epochs_to_perfect", f"test_{measure}")),
+        "timings.json": (cell.timings, ("import_seconds", "train_seconds", "total_seconds", "epoch_seconds")),
+        "history.csv": (cell.history[0], ("epoch", "train_loss", "test_loss", "train_exact", f"test_{measure}")),
+    }
+    for name, (content, keys) in needed.items():
+        if lacking := [key for key in keys if key not in content]:
+            return f"{name} lacks {', '.join(lacking)}"
+    if len(cell.timings["epoch_seconds"]) != epochs:
+        return f"history.csv has {epochs} epochs, timings.json {len(cell.timings['epoch_seconds'])}"
+    return None
+
+
+def load_matrix(directory: Path) -> tuple[list[Cell], list[Missing]]:
+    """Read the cells of the study, and say why those are missing that cannot be read.
+
+    A split is what most of its cells were trained on: one that was trained on other examples is foreign.
+
+    Args:
+        directory: The folder of their folders.
+
+    Returns:
+        The cells and the missing ones, each by model, then split.
+    """
+    cells: list[Cell] = []
+    missing: list[Missing] = []
+    for model in MATRIX:
+        for split in SPLITS:
+            try:
+                cell = load(directory / f"{model}-{split}")
+                if cell.name != f"{model}-{split}":
+                    raise StudyError(f"{cell.directory}: holds the results of {cell.name}")
+                cells.append(cell)
+            except StudyError as error:
+                missing.append(Missing(model=model, split=split, reason=str(error)))
+    usual = {
+        split: Counter(_half(cell) for cell in cells if cell.metrics["split"] == split).most_common(1)
+        for split in SPLITS
+    }
+    for cell in list(cells):
+        split = cell.metrics["split"]
+        if _half(cell) != usual[split][0][0]:
+            cells.remove(cell)
+            reason = f"{cell.directory}: was not trained on the {split} split that the other cells were trained on"
+            missing.append(Missing(model=cell.metrics["model"], split=split, reason=reason))
+    return cells, missing
+
+
+def _half(cell: Cell) -> bytes:
+    return cell.predictions["is_test"].tobytes()

@@ -10,12 +10,12 @@ from time import perf_counter
 
 import numpy as np
 
-from notsoclevr import comparison, figures, results, tracking
+from notsoclevr import comparison, figures, report, results, tracking
 from notsoclevr.dataset import Split
 from notsoclevr.errors import StudyError
 from notsoclevr.evaluation import Canvas
 from notsoclevr.progress import Progress
-from notsoclevr.results import Cell
+from notsoclevr.results import Cell, Missing
 from notsoclevr.training import Experiment, import_tensorflow, train
 
 # The squares that the tutorial shows, (row, column): of its uniform split, then of its quadrant split.
@@ -96,18 +96,21 @@ def _train_and_save(
     return cell
 
 
-def evaluate(root: Path, cells: Sequence[Cell], reports: Path) -> None:
-    """Compare cells and log the comparison.
+def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], reports: Path) -> None:
+    """Compare cells, write the report of them, and log both.
 
     Args:
         root: The repository.
-        cells: All cells.
+        cells: The cells that are there.
+        missing: Those that are not.
         reports: Where the comparison goes.
 
     Raises:
         StudyError: The store does not answer. The comparison is kept all the same.
     """
     comparison.write(reports, cells)
+    tables = {"Claims": reports / "claims.csv", "Success over seeds": root / "studies" / "seeds" / "rates.csv"}
+    report.write(reports / "index.html", cells, missing, tables)
     print((reports / "comparison.md").read_text("utf-8"))
     with tracking.store(root) as client:
         tracking.log_comparison(client, root, reports, cells)

@@ -344,11 +344,13 @@ def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Seque
     import mlflow
     from mlflow.entities import Metric
 
-    fingerprint = digest(reports / "comparison.csv")
+    page = reports / "index.html"  # a comparison that was made before there was a report has none
+    fingerprint = digest(reports / "comparison.csv", *([page] if page.exists() else []))
     if not find_run(client, "comparison", fingerprint):
         run = client.create_run(
             _experiment_id(client, EXPERIMENT.format("comparison")),
-            tags=_tags(root) | {"mlflow.runName": "comparison", DIGEST: fingerprint},
+            tags=_tags(root)
+            | {"mlflow.runName": "comparison", "mlflow.note.content": _describe(client, cells), DIGEST: fingerprint},
         )
         run_id = run.info.run_id
         try:
@@ -368,6 +370,18 @@ def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Seque
     for task in _tasks():
         if rivals := [cell for cell in cells if cell.task == task]:
             _register_best(client, task, rivals)
+
+
+def _describe(client: MlflowClient, cells: Sequence[Cell]) -> str:
+    """Describe a comparison in Markdown, with links to the runs: the frame that MLflow shows the report in has none."""
+    lines = ["The report is the artifact `index.html`.", "", "| cell | exact on the test half |", "| --- | ---: |"]
+    for cell in cells:
+        name = cell.name
+        if run_id := find_run(client, cell.task, _cell_digest(cell)):
+            experiment = _experiment_id(client, EXPERIMENT.format(cell.task))
+            name = f"[{name}](#/experiments/{experiment}/runs/{run_id})"
+        lines.append(f"| {name} | {cell.metrics['test_exact']:.2%} |")
+    return "\n".join(lines)
 
 
 def _register_best(client: MlflowClient, task: str, cells: Sequence[Cell]) -> None:
