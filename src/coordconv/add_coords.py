@@ -63,8 +63,9 @@ def coordinate_grid(
         A tensor (1, *spatial_shape, d) or (1, d, *spatial_shape), d = rank + 1 with the radius, else rank.
 
     Example:
-    >>> coordinate_grid((1, 3))[0, :, :, 1]
-    [[-1.  0.  1.]]
+    >>> ops.convert_to_numpy(coordinate_grid((2, 3))[0, :, :, 1])
+    array([[-1.,  0.,  1.],
+           [-1.,  0.,  1.]], dtype=float32)
     """
     # (2 i - (n - 1)) / (n - 1): numerator and denominator are exact, so a single rounding is left, both ends
     # are exactly -1 and 1, the middle is exactly 0, and n = 1 gives 0 / 1.
@@ -112,12 +113,13 @@ class AddCoords(keras.layers.Layer):  # type: ignore[misc]
 
     Example:
     >>> x = keras.ops.zeros((1, 2, 3, 1))
-    >>> AddCoords()(x)[0, :, :, 1]  # rows
-    [[-1. -1. -1.]
-     [ 1.  1.  1.]]
-    >>> AddCoords()(x)[0, :, :, 2]  # columns
-    [[-1.  0.  1.]
-     [-1.  0.  1.]]
+    >>> _, rows, columns = keras.ops.unstack(AddCoords()(x)[0], axis=-1)
+    >>> keras.ops.convert_to_numpy(rows)
+    array([[-1., -1., -1.],
+           [ 1.,  1.,  1.]], dtype=float32)
+    >>> keras.ops.convert_to_numpy(columns)
+    array([[-1.,  0.,  1.],
+           [-1.,  0.,  1.]], dtype=float32)
 
     Reference:
         Liu et al., An intriguing failing of convolutional neural networks and the CoordConv solution,

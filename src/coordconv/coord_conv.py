@@ -137,7 +137,7 @@ class _CoordConv(keras.layers.Layer):  # type: ignore[misc]
         Example:
         >>> conv = keras.layers.Conv2D(8, 3)
         >>> conv.build((None, 32, 48, 3))
-        >>> CoordConv2D.from_conv(conv).coord_kernel.shape
+        >>> tuple(CoordConv2D.from_conv(conv).coord_kernel.shape)
         (3, 3, 2, 8)
         """
         # A subclass may compute something else, which would be lost.
@@ -302,7 +302,7 @@ class CoordConv1D(_CoordConvForward, keras.layers.Conv1D):  # type: ignore[misc]
 
     Example:
     >>> x = keras.ops.zeros((8, 100, 3))
-    >>> CoordConv1D(16, 5, padding="causal")(x).shape
+    >>> keras.ops.shape(CoordConv1D(16, 5, padding="causal")(x))
     (8, 100, 16)
 
     Reference:
@@ -348,7 +348,7 @@ class CoordConv2D(_CoordConvForward, keras.layers.Conv2D):  # type: ignore[misc]
 
     Example:
     >>> x = keras.ops.zeros((8, 48, 64, 3))
-    >>> CoordConv2D(16, 3, padding="same", activation="relu")(x).shape
+    >>> keras.ops.shape(CoordConv2D(16, 3, padding="same", activation="relu")(x))
     (8, 48, 64, 16)
 
     Reference:
@@ -388,7 +388,7 @@ class CoordConv3D(_CoordConvForward, keras.layers.Conv3D):  # type: ignore[misc]
 
     Example:
     >>> x = keras.ops.zeros((2, 8, 24, 32, 1))
-    >>> CoordConv3D(4, 3, radius=True)(x).shape
+    >>> keras.ops.shape(CoordConv3D(4, 3, radius=True)(x))
     (2, 6, 22, 30, 4)
 
     Reference:
@@ -431,7 +431,7 @@ class CoordConv2DTranspose(_CoordConv, keras.layers.Conv2DTranspose):  # type: i
 
     Example:
     >>> x = keras.ops.zeros((8, 12, 16, 3))
-    >>> CoordConv2DTranspose(16, 4, strides=2, padding="same")(x).shape
+    >>> keras.ops.shape(CoordConv2DTranspose(16, 4, strides=2, padding="same")(x))
     (8, 24, 32, 16)
 
     Reference:

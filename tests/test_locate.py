@@ -1,0 +1,40 @@
+"""The example of the guide, with fewer images and epochs."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "locate.py"
+
+
+@pytest.fixture(scope="module")
+def locate():
+    return runpy.run_path(str(EXAMPLE))
+
+
+def test_discs_are_where_the_answers_say(locate):
+    images, centres = locate["draw_images"](50, seed=0, corner=False)
+    assert images.shape == (50, 48, 64, 1)
+    assert not np.any((centres[:, 0] > 24) & (centres[:, 1] > 32))
+    at_centres = images[np.arange(50), *np.round(centres).astype(int).T, 0]
+    assert np.mean(at_centres) > 0.6 > 3 * np.mean(images)
+    _, centres = locate["draw_images"](50, seed=0, corner=True)
+    assert np.all(centres > [24, 32])
+
+
+def test_coordconv_locates_what_pooling_cannot(locate):
+    (weights, seen, unseen, _), (plain_weights, plain_seen, plain_unseen, _) = (
+        locate["errors"](name, seed=0, images=1536, epochs=5) for name in ("coordconv", "pooling")
+    )
+    assert weights - plain_weights == 2 * 32
+    assert seen < plain_seen / 2
+    assert unseen < plain_unseen / 2
+
+
+def test_prints_a_table(locate, capsys):
+    table = locate["main"](images=64, epochs=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert list(table) == [line.split()[0] for line in lines[1:]] == ["pooling", "flattening", "coordconv"]
+    assert "16,546" in lines[-1]
