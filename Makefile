@@ -3,13 +3,15 @@
 
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
+BACKENDS := $(CURDIR)/.venv-backends
+LAYER_TESTS := $(addprefix tests/test_,add_coords.py coord_conv.py convert.py properties.py docstrings.py)
 UV := $(shell sed -n 's/.*"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 export PATH := $(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test ui lint readme
+.PHONY: setup repro test test-backends ui lint bench readme
 
 setup: $(VENV)/synced
 
@@ -30,8 +32,22 @@ test: setup
 	pytest
 
 ## The runs, at http://127.0.0.1:5000
+## The layer's tests on JAX and PyTorch, in an environment of their own, and the agreement of all three.
+test-backends: setup $(BACKENDS)/synced
+	for backend in jax torch; do KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest --noconftest -W ignore $(LAYER_TESTS) || exit 1; done
+	BACKENDS_PYTHON=$(BACKENDS)/bin/python pytest tests/test_backends.py
+
+$(BACKENDS)/synced: tests/backends.txt
+	test -x $(BACKENDS)/bin/python || $(PYTHON) -m venv $(BACKENDS)
+	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
 ui: setup
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+## What speed claims rest on: benchmarks/*.csv.
+bench: setup
+	python benchmarks/layer.py
 
 lint: setup
 	ruff check

@@ -194,6 +194,13 @@ GROUPS: dict[str, list[Tried]] = {
         ("coordconv_classifier", "quadrant", UL, (105,), FINAL["coordconv_classifier"]),
         ("coordconv_classifier", "uniform", 100, (101,), FINAL["coordconv_classifier"]),
     ],
+    # After the committed classifier failed on quadrant with the memory of 0.999 (see README.md): a shorter one.
+    "forgetting": [
+        ("coordconv_classifier", "quadrant", UL, (102,), {**FINAL["coordconv_classifier"], "beta_2": 0.99}),
+        ("coordconv_classifier", "quadrant", UL, (102,), {**FINAL["coordconv_classifier"], "beta_2": 0.95}),
+        ("coordconv_classifier", "quadrant", "upper_right", (106,), {**FINAL["coordconv_classifier"], "beta_2": 0.95}),
+        ("coordconv_painter", "quadrant", UL, (102,), {**FINAL["coordconv_painter"], "beta_2": 0.95}),
+    ],
     # The baselines: what matters, in short runs.
     "deconv_1": [
         ("deconv_classifier", "uniform", 100, (101,), {**DECONV, **change})
