@@ -39,7 +39,7 @@ def _part_of_one_draw(
 
     Args:
         initializer: Draws the whole. Keras's own give the same values whenever they are asked for the same
-            shape, so asking once a part is one draw.
+            shape, so asking once a part is one draw; with a `SeedGenerator`, it is two draws alike.
         axis: The axis of the kernel that is cut.
         others: The length of the other part on that axis.
         last: Whether the part wanted is the last.
