@@ -62,7 +62,7 @@ def test_every_answer_at_every_position_is_in_it(written: tuple[Path, list[Cell]
             np.testing.assert_array_equal(unpacked(numbers["points"], "<f4").reshape(-1, 2), arrays["predictions"])
             continue
         blocks = embedded(page, f"pixels-{place}")["blocks"]
-        shown = np.stack([unpacked(block, "u1") for block in blocks]).reshape(-1, 64, 64) / report.LEVELS
+        shown = np.stack([unpacked(block, "u1") for block in blocks]).reshape(-1, 64, 64) / report.LEVELS[0]
         wanted = arrays["predictions"].astype(np.float32)
         if cell.task == "classification":
             likeliest = unpacked(numbers["probability"], "<f4")
@@ -70,7 +70,7 @@ def test_every_answer_at_every_position_is_in_it(written: tuple[Path, list[Cell]
             wanted = wanted / likeliest[:, None, None]
             centres = np.stack(np.divmod(unpacked(numbers["top"], "<u2"), 64), axis=1)
             np.testing.assert_array_equal((centres == CENTRES).all(axis=1), arrays["exact"])
-        assert np.abs(shown - wanted).max() <= 0.5 / report.LEVELS + 1e-6
+        assert np.abs(shown - wanted).max() <= 0.5 / report.LEVELS[0] + 1e-6
 
 
 def test_a_tie_that_float16_makes_is_decided_by_the_measured_distance(tmp_path: Path) -> None:
@@ -175,3 +175,15 @@ def test_the_same_cells_give_the_same_bytes(few: Path, tmp_path: Path) -> None:
     for name in "ab":
         report.write(tmp_path / f"{name}.html", cells, missing)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_noise_is_shown_in_coarser_steps_rather_than_in_a_bigger_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = fabricate(tmp_path, "deconv_painter", "uniform", epochs=1)
+    monkeypatch.setattr(report, "ROOM", 50_000)
+    report.write(tmp_path / "index.html", [cell])
+    page = (tmp_path / "index.html").read_text("utf-8")
+    levels = embedded(page, "study")["levels"]
+    assert levels < report.LEVELS[0]
+    assert f"to steps of 1/{levels}" in page

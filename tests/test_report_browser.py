@@ -117,7 +117,7 @@ def agrees(page: Page, cell: Cell, row: int, column: int) -> None:
         np.testing.assert_array_equal(np.float32(said), answer)
         assert f"row {answer[0]:.2f}, column {answer[1]:.2f}; {off:.2f} px off" in words
         return
-    step = 1 / report.LEVELS
+    step = 1 / report.LEVELS[0]
     if cell.task == "classification":
         likeliest = np.unravel_index(answer.argmax(), answer.shape)
         assert page.get_attribute(tile, "data-point") == f"{likeliest[0]},{likeliest[1]}"
@@ -202,7 +202,7 @@ def test_an_output_forms_under_the_slider(watched: Watched, written: Written) ->
         page.locator("#moment").fill(str(moment))
         page.wait_for_selector(f'html[data-formed="quadrant 9 epochs {moment}"]', state="attached")
         forming = cell.predictions["forming"][moment, 9].astype(np.float32)
-        assert np.abs(pixels(page, tile) - forming).max() <= 0.5 / report.LEVELS + 1 / 255
+        assert np.abs(pixels(page, tile) - forming).max() <= 0.5 / report.LEVELS[0] + 1 / 255
         assert (f"epoch {moment} of 4" if moment else "untrained") in page.inner_text(tile)
     page.check("input[name=axis][value=seconds]", force=True)
     page.locator("#moment").fill("7")  # seconds, of 12: the slow ones have had two epochs, the quick ones three

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
 
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS
 from notsoclevr.models import MODELS
@@ -310,7 +310,7 @@ def save_all_curves(path: Path, cells: Iterable[Cell]) -> None:
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     splits = list(dict.fromkeys(cell.metrics["split"] for cell in cells))
     figure = Figure(figsize=(3.4 * len(tasks), 2.5 * len(splits) + 0.3), layout="constrained")
-    grid = figure.subplots(len(splits), len(tasks), squeeze=False, sharey=True)
+    grid = figure.subplots(len(splits), len(tasks), squeeze=False, sharex=True, sharey=True)
     for cell in cells:
         axes = grid[splits.index(cell.metrics["split"]), tasks.index(cell.task)]
         model = cell.metrics["model"]
@@ -321,6 +321,8 @@ def save_all_curves(path: Path, cells: Iterable[Cell]) -> None:
         )
     for (i, j), axes in np.ndenumerate(grid):
         axes.set(ylim=(-0.03, 1.03), xscale="log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(f"{tasks[j]}, {splits[i]}", fontsize=10)

@@ -3,8 +3,8 @@
 Python decides everything that is a statement (exact or not, shares, pixels off, the headline) and draws the maps; the
 page's own script shows what is chosen. What it shows are the predictions of all positions, at this precision:
 
-- pixel probabilities in steps of 1/63, of the probability 1 for a painter and of the likeliest pixel of the same image
-  for a classifier, whose probability is there as a number;
+- pixel probabilities in steps of 1/63, or coarser where the file would grow too big, of the probability 1 for a painter
+  and of the likeliest pixel of the same image for a classifier, whose probability is there as a number;
 - points, distances, intersections over union and probabilities that are printed as numbers: float32.
 """
 
@@ -32,7 +32,8 @@ from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SPLITS, SQUARE
 from notsoclevr.models import MODELS
 from notsoclevr.results import Cell, Missing
 
-LEVELS = 63  # steps of a pixel's probability
+LEVELS = (63, 31, 15, 7)  # steps of a pixel's probability: the finest whose images fit into ROOM
+ROOM = 9_000_000  # bytes
 MEASURES = {"exact": "exact answers", "loss": "loss", "iou": "IoU", "error_px": "error, px"}
 QUESTIONS = {
     "classification": "given row and column, light the pixel of the centre",
@@ -48,18 +49,19 @@ def _pack(array: npt.NDArray[Any]) -> str:
     return base64.b64encode(zlib.compress(array.astype(array.dtype.newbyteorder("<")).tobytes(), 9)).decode()
 
 
-def quantise(task: str, images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Give the steps, 0 to `LEVELS`, that the probabilities of pixels are shown in.
+def quantise(task: str, images: npt.NDArray[Any], levels: int) -> npt.NDArray[np.uint8]:
+    """Give the steps that the probabilities of pixels are shown in.
 
     Args:
         task: Their task; a classifier's probabilities count from 0 to that of the likeliest pixel of the image.
         images: Probabilities, (..., 64, 64).
+        levels: The highest step.
     """
     images = images.astype(np.float32)
     if task == "classification":
         images = images / np.maximum(images.max(axis=(-2, -1), keepdims=True), np.finfo(np.float32).tiny)
-    levels: npt.NDArray[np.uint8] = np.rint(LEVELS * images).astype(np.uint8)
-    return levels
+    steps: npt.NDArray[np.uint8] = np.rint(levels * images).astype(np.uint8)
+    return steps
 
 
 def _likeliest(cell: Cell) -> npt.NDArray[np.uint16]:
@@ -95,20 +97,29 @@ def _numbers(cell: Cell) -> dict[str, str]:
     return numbers
 
 
-def _blocks(cell: Cell) -> list[str]:
+def _blocks(cell: Cell, levels: int) -> list[str]:
     """Pack the images of a cell: a block for each row of positions, so that the page need not unpack them all."""
     if cell.task == "regression":
         return []
     rows = cell.predictions["predictions"].reshape(POSITIONS, POSITIONS, CANVAS, CANVAS)
-    return [_pack(quantise(cell.task, row)) for row in rows]
+    return [_pack(quantise(cell.task, row, levels)) for row in rows]
 
 
-def _forming(cell: Cell) -> list[str]:
+def _forming(cell: Cell, levels: int) -> list[str]:
     """Pack how the answer to each showcase square formed: a block a square, an image or a point an epoch."""
     forming = cell.predictions["forming"]  # (1 + epochs, k, ...)
     if cell.task != "regression":
-        forming = quantise(cell.task, forming)
+        forming = quantise(cell.task, forming, levels)
     return [_pack(forming[:, k]) for k in range(forming.shape[1])]
+
+
+def _pixels(cells: Sequence[Cell]) -> tuple[int, list[dict[str, list[str]]]]:
+    """Pack all images of all cells, in the finest steps that fit; give the number of steps too."""
+    for levels in LEVELS:
+        packed = [{"blocks": _blocks(cell, levels), "forming": _forming(cell, levels)} for cell in cells]
+        if sum(len(text) for cell in packed for texts in cell.values() for text in texts) <= ROOM:
+            break
+    return levels, packed
 
 
 def _map(cell: Cell) -> str:
@@ -209,12 +220,13 @@ def write(
     for name in MODELS:
         if name in known:
             groups.setdefault(MODELS[name].task, []).append(name)
+    levels, pixels = _pixels(cells)
     study = {
         "canvas": CANVAS,
         "margin": MARGIN,
         "square": SQUARE,
         "positions": POSITIONS,
-        "levels": LEVELS,
+        "levels": levels,
         "measures": MEASURES,
         "tests": {
             split: _pack(next(c for c in cells if c.metrics["split"] == split).predictions["is_test"].astype(np.uint8))
@@ -237,7 +249,7 @@ def write(
         line_colours=figures.COLOURS,
         colours={name: getattr(figures, name.upper()) for name in ("right", "near", "wrong", "far", "mute")},
         headline=_headline(cells),
-        pixels=[{"blocks": _blocks(cell), "forming": _forming(cell)} for cell in cells],
+        pixels=pixels,
         tables={heading: rows for heading, file in (tables or {}).items() if (rows := _table(file))},
     )
     with replacing(path) as temporary:
