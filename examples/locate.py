@@ -105,13 +105,8 @@ def main(seeds=1, images=3072, epochs=6):
     print(f"{'':12}{'weights':>8}{'error in pixels: seen places':>31}{'unseen corner':>20}{'seconds':>9}")
     table = {}
     for name in LEARNING_RATES:
-        weights, seen, unseen, seconds = np.transpose(
-            [errors(name, seed, images, epochs) for seed in range(seeds)]
-        )
-        cells = [
-            f"{e.mean():.1f}" + (f" ({e.min():.1f}-{e.max():.1f})" if seeds > 1 else "")
-            for e in (seen, unseen)
-        ]
+        weights, seen, unseen, seconds = np.transpose([errors(name, seed, images, epochs) for seed in range(seeds)])
+        cells = [f"{e.mean():.1f}" + (f" ({e.min():.1f}-{e.max():.1f})" if seeds > 1 else "") for e in (seen, unseen)]
         print(f"{name:12}{weights[0]:8,.0f}{cells[0]:>31}{cells[1]:>20}{seconds.mean():9.0f}", flush=True)
         table[name] = (seen.mean(), unseen.mean())
     return table
