@@ -121,13 +121,11 @@ def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, ho
     from mlflow import MlflowClient
 
     shrink(project / "params.yaml", epochs=10_000)
-    training = subprocess.Popen(
-        [sys.executable, "-m", "notsoclevr", *TRAIN], cwd=project, stderr=subprocess.PIPE, text=True
-    )
-    assert training.stderr is not None
-    assert "epoch 1/10000" in training.stderr.readline()
-    training.send_signal(how)
-    training.wait(60)
+    arguments = [sys.executable, "-m", "notsoclevr", *TRAIN]
+    with subprocess.Popen(arguments, cwd=project, stderr=subprocess.PIPE, text=True) as training:
+        assert training.stderr is not None
+        assert "epoch 1/10000" in training.stderr.readline()
+        training.send_signal(how)
     assert training.returncode != 0
     assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
 
