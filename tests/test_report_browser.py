@@ -200,13 +200,13 @@ def test_an_output_forms_under_the_slider(watched: Watched, written: Written) ->
     tile = '#learning .tile[data-model="deconv_painter"]'
     for moment in (0, 2, 4):
         page.locator("#moment").fill(str(moment))
-        page.wait_for_selector(f'html[data-formed="quadrant 9 epochs {moment}"]', state="attached")
-        forming = cell.predictions["forming"][moment, 9].astype(np.float32)
+        page.wait_for_selector(f'html[data-formed="quadrant 11 epochs {moment}"]', state="attached")
+        forming = cell.predictions["forming"][moment, 11].astype(np.float32)
         assert np.abs(pixels(page, tile) - forming).max() <= 0.5 / report.LEVELS[0] + 1 / 255
         assert (f"epoch {moment} of 4" if moment else "untrained") in page.inner_text(tile)
     page.check("input[name=axis][value=seconds]", force=True)
     page.locator("#moment").fill("7")  # seconds, of 12: the slow ones have had two epochs, the quick ones three
-    page.wait_for_selector('html[data-formed="quadrant 9 seconds 7"]', state="attached")
+    page.wait_for_selector('html[data-formed="quadrant 11 seconds 7"]', state="attached")
     assert "epoch 2 of 4, 6 s" in page.inner_text(tile)
     assert "epoch 3 of 4, 6 s" in page.inner_text('#learning .tile[data-model="coordconv_painter"]')
     for measure, unit in (("loss", "loss"), ("off", "IoU"), ("exact", "exact answers")):

@@ -185,7 +185,12 @@ def _headline(cells: Sequence[Cell]) -> dict[str, Any] | None:
         return _tested(cell)[0] / _tested(cell)[1]
 
     def words(cell: Cell, of: Sequence[Cell]) -> dict[str, Any]:
-        return {"title": MODELS[cell.metrics["model"]].title, "tested": _tested(cell), "networks": len(of)}
+        return {
+            "title": MODELS[cell.metrics["model"]].title,
+            "tested": _tested(cell),
+            "networks": len(of),
+            "alike": len({_tested(other) for other in of}) == 1,
+        }
 
     return {
         "worst": words(min(sides[True], key=share), sides[True]),

@@ -420,7 +420,7 @@
   }
 
   for (const input of $$("input[name=split]")) input.addEventListener("change", () => showSplit(input.value));
-  state.square = Math.max(0, (study.cells.find((cell) => cell.split === "quadrant") ?? study.cells[0]).showcase.length - 3);
+  state.square = Math.max(0, (study.cells.find((cell) => cell.split === "quadrant") ?? study.cells[0]).showcase.length - 1);
   state.moment = Infinity;
   linkRuns();
   showSplit($("input[name=split]:checked").value).then(() => {
