@@ -18,8 +18,7 @@ setup: $(VENV)/synced
 $(VENV)/synced: uv.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "setup: needs python 3.11 to 3.13, $(PYTHON) is `$(PYTHON) --version 2>&1`; try make PYTHON=python3.12" >&2; exit 2; }
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
+	test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV); }
 	$(VENV)/bin/uv sync --frozen --no-progress --quiet
 	touch $@
 
@@ -31,7 +30,6 @@ repro: setup
 test: setup
 	pytest
 
-## The runs, at http://127.0.0.1:5000
 ## The layer's tests on JAX and PyTorch, in an environment of their own, and the agreement of all three.
 test-backends: setup $(BACKENDS)/synced
 	for backend in jax torch; do KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest --noconftest -W ignore $(LAYER_TESTS) || exit 1; done
@@ -42,6 +40,7 @@ $(BACKENDS)/synced: tests/backends.txt
 	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
 
+## The runs, at http://127.0.0.1:5000
 ui: setup
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
