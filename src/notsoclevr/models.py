@@ -19,7 +19,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from notsoclevr.dataset import CANVAS
-from notsoclevr.recipes import ConvRegressorRecipe, DeconvRecipe, Recipe, RegressorRecipe, WidthRecipe
+from notsoclevr.recipes import (
+    CoordConvRecipe,
+    CoordConvRegressorRecipe,
+    DeconvRecipe,
+    PooledRegressorRecipe,
+    Recipe,
+    StridedRegressorRecipe,
+    TwoStagePainterRecipe,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -52,22 +60,30 @@ def _tiled(coordinates: Any) -> Any:
     return layers.Reshape((CANVAS, CANVAS, 2), name="canvas")(x)
 
 
-def _pointwise_stack(coordinates: Any, recipe: Recipe) -> Any:
-    """The paper's CoordConv classifier: tile, add coordinates, five 1x1 convolutions: (n, 2) -> (n, h, w, 1)."""
+def _convolution(recipe: CoordConvRecipe, place: int, filters: int, kernel_size: int, **arguments: Any) -> Any:
+    """Make the layer at a place, from 1, of a stack: a CoordConv or a plain convolution, as the recipe says."""
     from keras import layers
 
     from coordconv import CoordConv2D
 
+    arguments["kernel_initializer"] = recipe.kernel_initializer
+    if recipe.coordinate_layers == "every" or (recipe.coordinate_layers == "first" and place == 1):
+        name = f"coordconv_{place}"
+        if isinstance(recipe, CoordConvRegressorRecipe) and recipe.separate_coordinates:
+            arguments["coord_kernel_size"] = 1
+        return CoordConv2D(filters, kernel_size, radius=recipe.radius, **{"name": name} | arguments)
+    return layers.Conv2D(filters, kernel_size, **{"name": f"conv_{place}"} | arguments)
+
+
+def _pointwise_stack(coordinates: Any, recipe: CoordConvRecipe) -> Any:
+    """The paper's CoordConv classifier: tile, add coordinates, five 1x1 convolutions: (n, 2) -> (n, h, w, 1)."""
     x = _tiled(coordinates)
-    x = CoordConv2D(32, 1, activation="relu", kernel_initializer=recipe.kernel_initializer, name="coordconv_1")(x)
-    for i, filters in enumerate((32, 64, 64), start=2):
-        x = layers.Conv2D(
-            filters, 1, activation="relu", kernel_initializer=recipe.kernel_initializer, name=f"conv_{i}"
-        )(x)
-    return layers.Conv2D(1, 1, kernel_initializer=recipe.kernel_initializer, name="logits")(x)
+    for place, filters in enumerate((32, 32, 64, 64), start=1):
+        x = _convolution(recipe, place, filters, 1, activation="relu")(x)
+    return _convolution(recipe, 5, 1, 1, name="logits")(x)
 
 
-def build_coordconv_classifier(recipe: Recipe) -> keras.Model:
+def build_coordconv_classifier(recipe: CoordConvRecipe) -> keras.Model:
     """The paper's CoordConv classifier: 1x1 convolutions over the tiled coordinate, one logit a pixel."""
     import keras
     from keras import layers
@@ -76,7 +92,7 @@ def build_coordconv_classifier(recipe: Recipe) -> keras.Model:
     return keras.Model(inputs, layers.Flatten(name="pixels")(_pointwise_stack(coordinates, recipe)))
 
 
-def build_coordconv_painter(recipe: Recipe) -> keras.Model:
+def build_coordconv_painter(recipe: CoordConvRecipe) -> keras.Model:
     """The classifier's stack as a painter: every pixel decides for itself whether the square covers it.
 
     The paper and the tutorial paint in two stages, see `build_two_stage_painter`; one is enough.
@@ -87,7 +103,7 @@ def build_coordconv_painter(recipe: Recipe) -> keras.Model:
     return keras.Model(inputs, _pointwise_stack(coordinates, recipe))
 
 
-def build_two_stage_painter(recipe: WidthRecipe) -> keras.Model:
+def build_two_stage_painter(recipe: TwoStagePainterRecipe) -> keras.Model:
     """The paper's and the tutorial's painter: classify, softmax over the canvas, then draw around the likely pixel."""
     import keras
     from keras import layers
@@ -151,64 +167,70 @@ def build_deconv_painter(recipe: DeconvRecipe) -> keras.Model:
     return keras.Model(inputs, _deconv_stack(coordinates, recipe))
 
 
-def _image_in(recipe: RegressorRecipe) -> tuple[Any, Any]:
+def _image_in(pixel_value: float) -> tuple[Any, Any]:
     """Input of a regressor, and the image its first trained layer sees: two (n, h, w, 1) tensors."""
     from keras import Input, layers
 
     inputs = Input((CANVAS, CANVAS, 1), name="image")
-    return inputs, layers.Rescaling(recipe.pixel_value, name="brighten")(inputs)
+    return inputs, layers.Rescaling(pixel_value, name="brighten")(inputs)
 
 
-def build_coordconv_regressor(recipe: RegressorRecipe) -> keras.Model:
+def build_coordconv_regressor(recipe: CoordConvRegressorRecipe) -> keras.Model:
     """The paper's CoordConv regressor: five convolutions without any activation, then the maximum over the canvas."""
     import keras
     from keras import layers
 
-    from coordconv import CoordConv2D
-
-    inputs, x = _image_in(recipe)
-    x = CoordConv2D(8, 1, kernel_initializer=recipe.kernel_initializer, name="coordconv_1")(x)
-    for i, (filters, kernel_size) in enumerate(((8, 1), (8, 1), (8, 3), (2, 3)), start=2):
-        x = layers.Conv2D(
-            filters,
-            kernel_size,
-            padding="same",
-            kernel_initializer=recipe.kernel_initializer,
-            name=f"conv_{i}",
-        )(x)
-    x = layers.GlobalMaxPooling2D(name="pool")(x)  # (n, 2)
-    return keras.Model(inputs, _coordinates_out(x, recipe))
+    inputs, x = _image_in(recipe.pixel_value)
+    stack = ((8, 1), (8, 1), (8, 1), (8, 3), (2, 3))
+    for place, (filters, kernel_size) in enumerate(stack, start=1):
+        activation = recipe.activation if place < len(stack) else None
+        x = _convolution(recipe, place, filters, kernel_size, padding="same", activation=activation)(x)
+    pool = {"max": layers.GlobalMaxPooling2D, "average": layers.GlobalAveragePooling2D}[recipe.pooling]
+    return keras.Model(inputs, _coordinates_out(pool(name="pool")(x), recipe))  # (n, 2)
 
 
-def build_pooled_regressor(recipe: ConvRegressorRecipe) -> keras.Model:
+def _padded(x: Any, kernel_size: int, strides: int, padding: str) -> tuple[Any, str]:
+    """Pad (n, h, w, f) as "same" would, but with what `padding` says; the layer is left with the padding given."""
+    from keras import ops
+
+    if padding not in ("reflect", "circular"):
+        return x, padding
+    for axis in (1, 2):
+        length = x.shape[axis]
+        lacking = max(kernel_size - strides if length % strides == 0 else kernel_size - length % strides, 0)
+        before, after = lacking // 2, lacking - lacking // 2  # as TensorFlow divides them
+        if padding == "reflect":
+            amounts = [(0, 0)] * 4
+            amounts[axis] = (before, after)
+            x = ops.pad(x, amounts, mode="reflect")
+        else:
+            x = ops.take(x, [place % length for place in range(-before, length + after)], axis=axis)
+    return x, "valid"
+
+
+def build_pooled_regressor(recipe: PooledRegressorRecipe) -> keras.Model:
     """The paper's plain regressor for the uniform split: convolutions, max pooling and two dense layers."""
     import keras
     from keras import layers
 
-    inputs, x = _image_in(recipe)
+    inputs, x = _image_in(recipe.pixel_value)
     for i in range(1, 5):
-        x = layers.Conv2D(
-            16 * recipe.width,
-            3,
-            padding="same",
-            activation="relu",
-            kernel_initializer=recipe.kernel_initializer,
-            name=f"conv_{i}",
-        )(x)
+        x, padding = _padded(x, 3, 1, recipe.padding)
+        x = _convolution(recipe, i, 16 * recipe.width, 3, padding=padding, activation="relu")(x)
         if i < 4:
             x = layers.MaxPooling2D(2, name=f"pool_{i}")(x)
-    x = layers.Flatten()(x)  # (n, 8 * 8 * 16 c)
+    x = layers.Flatten()(x)  # (n, 8 * 8 * 16 c), of which "valid" leaves 4 * 4
     x = layers.Dense(64, activation="relu", kernel_initializer=recipe.kernel_initializer, name="dense")(x)
     x = layers.Dense(2, kernel_initializer=recipe.kernel_initializer, name="point")(x)
     return keras.Model(inputs, _coordinates_out(x, recipe))
 
 
-def build_strided_regressor(recipe: ConvRegressorRecipe) -> keras.Model:
+def build_strided_regressor(recipe: StridedRegressorRecipe) -> keras.Model:
     """The paper's plain regressor for the quadrant split: strided convolutions and a global average."""
     import keras
     from keras import layers
 
-    inputs, x = _image_in(recipe)
+    inputs, x = _image_in(recipe.pixel_value)
     f = 16 * recipe.width
     # filters, kernel size, stride, batch normalisation before the activation
     stack = (
@@ -223,14 +245,8 @@ def build_strided_regressor(recipe: ConvRegressorRecipe) -> keras.Model:
         (2, 3, 1, False),
     )
     for i, (filters, kernel_size, strides, norm) in enumerate(stack, start=1):
-        x = layers.Conv2D(
-            filters,
-            kernel_size,
-            strides=strides,
-            padding="same",
-            kernel_initializer=recipe.kernel_initializer,
-            name=f"conv_{i}",
-        )(x)
+        x, padding = _padded(x, kernel_size, strides, recipe.padding)
+        x = _convolution(recipe, i, filters, kernel_size, strides=strides, padding=padding)(x)
         if norm:
             x = layers.BatchNormalization(name=f"norm_{i}")(x)
         x = layers.ReLU(name=f"relu_{i}")(x)
@@ -264,7 +280,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         "coordconv_classifier": Model(
             title="CoordConv classifier",
             task="classification",
-            recipe=Recipe,
+            recipe=CoordConvRecipe,
             build=build_coordconv_classifier,
             coordinates=True,
         ),
@@ -278,28 +294,28 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         "coordconv_regressor": Model(
             title="CoordConv regressor",
             task="regression",
-            recipe=RegressorRecipe,
+            recipe=CoordConvRegressorRecipe,
             build=build_coordconv_regressor,
             coordinates=True,
         ),
         "pooled_regressor": Model(
             title="conv regressor, pooled",
             task="regression",
-            recipe=ConvRegressorRecipe,
+            recipe=PooledRegressorRecipe,
             build=build_pooled_regressor,
             coordinates=False,
         ),
         "strided_regressor": Model(
             title="conv regressor, strided",
             task="regression",
-            recipe=ConvRegressorRecipe,
+            recipe=StridedRegressorRecipe,
             build=build_strided_regressor,
             coordinates=False,
         ),
         "coordconv_painter": Model(
             title="CoordConv painter",
             task="rendering",
-            recipe=Recipe,
+            recipe=CoordConvRecipe,
             build=build_coordconv_painter,
             coordinates=True,
         ),
@@ -313,7 +329,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         "two_stage_painter": Model(
             title="CoordConv painter, two-stage",
             task="rendering",
-            recipe=WidthRecipe,
+            recipe=TwoStagePainterRecipe,
             build=build_two_stage_painter,
             coordinates=True,
             compared=False,

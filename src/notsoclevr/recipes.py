@@ -56,12 +56,25 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WidthRecipe(Recipe):
-    """A network that comes in several widths.
+class CoordConvRecipe(Recipe):
+    """A network of convolutions that may be told where they are.
 
     Args:
-        width: Factor on the number of channels of the hidden layers, the paper's c.
-        kernel_size: Side of the kernels in pixels, the paper's fs.
+        coordinate_layers: The convolutions that are: "first" and "every" one are CoordConv, with "none" all are plain.
+        radius: They are told the distance from the centre too.
+    """
+
+    coordinate_layers: Literal["none", "first", "every"]
+    radius: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoStagePainterRecipe(CoordConvRecipe):
+    """The paper's and the tutorial's painter.
+
+    Args:
+        width: Factor on the number of channels of the convolutions that draw, the paper's c.
+        kernel_size: Side of their kernels in pixels, the paper's fs.
     """
 
     width: Count
@@ -69,33 +82,63 @@ class WidthRecipe(Recipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeconvRecipe(WidthRecipe):
+class CoordConvRegressorRecipe(CoordConvRecipe):
+    """The paper's CoordConv regressor.
+
+    Args:
+        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
+        activation: Of the hidden layers; the paper's code has none, "linear".
+        pooling: What the canvas is reduced to a point with.
+        separate_coordinates: The coordinates have a filter of 1x1 of their own, the paper's footnote 2.
+    """
+
+    pixel_value: Positive
+    activation: Literal["linear", "relu"]
+    pooling: Literal["max", "average"]
+    separate_coordinates: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeconvRecipe(Recipe):
     """A stack of transposed convolutions.
 
     Args:
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+        kernel_size: Side of the kernels in pixels, the paper's fs.
         batch_norm: Batch normalisation after each hidden layer: the paper's code has it, the tutorial's has not.
     """
 
+    width: Count
+    kernel_size: Count
     batch_norm: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegressorRecipe(Recipe):
-    """A network that reads an image with one lit pixel.
-
-    Args:
-        pixel_value: Brightness of that pixel as the first convolution sees it; in the data it is 1.
-    """
-
-    pixel_value: Positive
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvRegressorRecipe(RegressorRecipe):
+class StridedRegressorRecipe(CoordConvRecipe):
     """A plain convolutional regressor.
 
     Args:
+        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
         width: Factor on the number of channels of the hidden layers, the paper's c.
+        padding: What the convolutions see beyond the edge: "same" is zeros, "reflect" the picture in a mirror,
+            "circular" its other side. Without padding ("valid") nothing would be left of the picture.
     """
 
+    pixel_value: Positive
     width: Count
+    padding: Literal["same", "reflect", "circular"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledRegressorRecipe(CoordConvRecipe):
+    """A plain convolutional regressor, shallow enough to go without padding.
+
+    Args:
+        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+        padding: As in `StridedRegressorRecipe`, or "valid", nothing: the picture shrinks from layer to layer.
+    """
+
+    pixel_value: Positive
+    width: Count
+    padding: Literal["same", "valid", "reflect", "circular"]
