@@ -6,6 +6,7 @@ command has been found: `--help` and every refusal come at once.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -196,6 +197,31 @@ def track(root: Path, directories: Sequence[Path]) -> None:
     from notsoclevr import stages
 
     stages.track(root, cells, root / REPORTS, lambda name: dataset.load_split(split_path(root, name)))
+
+
+@main.command()
+@click.argument("path", metavar="STUDY_YAML", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--workers", type=click.IntRange(min=1), help="Processes here; one a processor core by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster to do the work, as tcp://host:8786.")
+@click.pass_obj
+def study(root: Path, path: Path, workers: int | None, scheduler: str | None) -> None:
+    """Run the experiments of a study that have no row in the results.csv beside it.
+
+    It may be stopped at any time and run again: what ended is kept. Exit status 1 if an experiment failed.
+    """
+    if workers and scheduler:
+        raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
+    from notsoclevr import studies
+
+    asked = studies.load_study(path, root)
+    studies.load_rows(asked.results)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    from notsoclevr import engine
+
+    failed = engine.run_study(root, asked, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
+    if failed:
+        raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)
 
 
 @main.command()

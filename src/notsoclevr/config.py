@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -173,10 +174,24 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
         StudyError: The file cannot be read, or a setting in it or in `overrides` is misspelt, missing, of the wrong
             type or out of range.
     """
-    data = read_yaml(path)
-    if not isinstance(data, dict):
+    return configure(read_yaml(path), overrides or {}, path)
+
+
+def configure(content: Any, overrides: Mapping[str, Any], path: Path) -> Config:
+    """Read what params.yaml says.
+
+    Args:
+        content: Of params.yaml; it is left as it is.
+        overrides: As in `load`.
+        path: The file that a mistake stands in, for the message.
+
+    Raises:
+        StudyError: As in `load`.
+    """
+    if not isinstance(content, dict):
         raise StudyError(f"{path}: holds no settings")
-    _override(data, overrides or {}, path)
+    data = deepcopy(content)
+    _override(data, overrides, path)
     file = check(_File, data, path)
     if unknown := [name for name in file.models if name not in MODELS]:
         raise StudyError(f"{path}: models.{unknown[0]} is no model; there are {', '.join(MODELS)}")

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -28,12 +28,13 @@ from notsoclevr.dataset import Split
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.results import Cell, write_json
+from notsoclevr.studies import CONTENT, MEASURED, Study
 from notsoclevr.training import Experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-EXPERIMENT = "not-so-clevr-{}"  # one a task, and one for the comparison
+EXPERIMENT = "not-so-clevr-{}"  # one a task, one for the comparison and one for the studies
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
 PROCESS, HOST = "process.id", "process.host"
@@ -80,7 +81,7 @@ def store(root: Path) -> Iterator[MlflowClient]:
         # processes that create one database at once break it
         with FileLock(root / ".mlflow.lock"):
             client = mlflow.MlflowClient()
-            names = [EXPERIMENT.format(kind) for kind in (*_tasks(), "comparison")]
+            names = [EXPERIMENT.format(kind) for kind in _kinds()]
             known = {experiment.name for experiment in client.search_experiments()}
             artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
             for name in names:
@@ -100,6 +101,10 @@ def _experiment_id(client: MlflowClient, name: str) -> str:
 
 def _tasks() -> list[str]:
     return list(dict.fromkeys(model.task for model in MODELS.values()))
+
+
+def _kinds() -> list[str]:
+    return [*_tasks(), "comparison", "studies"]
 
 
 def _close_abandoned(client: MlflowClient, names: Sequence[str]) -> None:
@@ -301,7 +306,7 @@ def find_run(client: MlflowClient, kind: str, fingerprint: str) -> str | None:
 
 def count_runs(client: MlflowClient) -> Counter[str]:
     """Count our runs by their status."""
-    ids = [_experiment_id(client, EXPERIMENT.format(kind)) for kind in (*_tasks(), "comparison")]
+    ids = [_experiment_id(client, EXPERIMENT.format(kind)) for kind in _kinds()]
     return Counter(run.info.status for run in client.search_runs(ids, max_results=50_000))
 
 
@@ -330,6 +335,74 @@ def track(client: MlflowClient, root: Path, cells: Sequence[Cell], split_of: Cal
             raise
         logged.append(cell.name)
     return logged
+
+
+def open_study(client: MlflowClient, root: Path, study: Study) -> str:
+    """Open the parent run of a study: the one that it had before, if it goes on.
+
+    Args:
+        client: Of the store.
+        root: The repository.
+        study: The study.
+
+    Returns:
+        The run's id.
+    """
+    from mlflow.entities import RunTag
+
+    experiment = _experiment_id(client, EXPERIMENT.format("studies"))
+    parents = client.search_runs([experiment], f"tags.study = '{study.name}' and tags.role = 'study'", max_results=1)
+    run_id = str(parents[0].info.run_id if parents else client.create_run(experiment).info.run_id)
+    tags = _tags(root, study=study.name, role="study")
+    tags |= {"mlflow.runName": study.name, "mlflow.note.content": study.about}
+    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+    client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+def log_trials(client: MlflowClient, parent: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Log rows of a study, each as a child of its run; those that it has are left as they are.
+
+    Args:
+        client: Of the store.
+        parent: Id of the study's run.
+        rows: Of results.csv.
+    """
+    from mlflow.entities import Metric, Param, RunTag
+
+    experiment = client.get_run(parent).info.experiment_id
+    known: set[str] = set()
+    if len(rows) > 1:
+        children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)
+        known = {child.data.tags.get(DIGEST, "") for child in children if child.info.status != "RUNNING"}
+    study = client.get_run(parent).data.tags["study"]
+    for row in rows:
+        if row["digest"] in known:
+            continue
+        tags = {name: row[name] for name in ("variant", "settings", "error") if row[name]}
+        tags |= {"study": study, "role": "trial", "mlflow.parentRunId": parent, DIGEST: row["digest"]}
+        tags["mlflow.runName"] = f"{row['model']}-{row['split']} {row['settings']} seed {row['seed']}"
+        params = [Param(name, row[name]) for name in CONTENT if row[name]]
+        now = round(1000 * time())
+        measured = {name: row[name] for name in MEASURED if row[name] and name != "test_exact_by_epoch"}
+        metrics = [Metric(name, float(value), now, 0) for name, value in measured.items()]
+        run_id = client.create_run(experiment).info.run_id
+        client.log_batch(run_id, metrics, params, [RunTag(name, value) for name, value in tags.items()])
+        client.set_terminated(run_id, "FAILED" if row["error"] else "FINISHED")
+
+
+def close_study(client: MlflowClient, parent: str, status: str, files: Sequence[Path]) -> None:
+    """Close the run of a study.
+
+    Args:
+        client: Of the store.
+        parent: Its id.
+        status: "FINISHED", or "KILLED" if it was broken off.
+        files: What is logged with it.
+    """
+    for path in files:
+        client.log_artifact(parent, str(path))
+    client.set_terminated(parent, status)
 
 
 def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Sequence[Cell]) -> None:

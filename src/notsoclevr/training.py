@@ -53,11 +53,12 @@ class Fit:
 
     Args:
         network: The fitted network.
-        history: A row an epoch, measured after it on all of both halves: "epoch", "train_loss", "test_loss" and
+        history: A row a measured epoch, measured after it on all of both halves: "epoch", "train_loss", "test_loss" and
             the means of the task's measures, as "train_exact".
         epoch_seconds: Time each epoch trained, without what was measured after it.
         outputs: Of the fitted network over the whole canvas, in the order of the dataset.
-        forming: Predictions for the showcase squares before training and after each epoch, (1 + epochs, k, ...).
+        forming: Predictions for the showcase squares before training and after each measured epoch,
+            (1 + epochs, k, ...).
     """
 
     network: keras.Model
@@ -67,10 +68,13 @@ class Fit:
     forming: Floats
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(threads: int | None = None) -> None:
     """Import TensorFlow and Keras, set up for speed, without what TensorFlow says of itself meanwhile.
 
     oneDNN is off by default on some processors where it trains two to three times as fast.
+
+    Args:
+        threads: Processor cores that TensorFlow may use, all by default; to be said before it computes anything.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -81,10 +85,13 @@ def import_tensorflow() -> None:
         os.dup2(unread.fileno(), 2)
         try:
             import keras  # noqa: F401
-            import tensorflow  # noqa: F401
+            import tensorflow as tf
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -124,6 +131,7 @@ def train(
     split: Split,
     showcase: npt.NDArray[Any],
     *,
+    measure_every: int = 1,
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[Row], None] = lambda row: None,
 ) -> Fit:
@@ -133,8 +141,9 @@ def train(
         experiment: What to train.
         split: The examples; only its training half is trained on.
         showcase: Places in the canvas, see `Canvas.of`, of the squares whose forming is kept.
+        measure_every: Epochs from one measurement to the next; the last epoch is always measured.
         on_step: Called after each step.
-        on_epoch: Called after each epoch with its row of the history.
+        on_epoch: Called after each measured epoch with its row of the history.
 
     Returns:
         The fitted network and the record of its training.
@@ -148,7 +157,8 @@ def train(
     task, recipe = experiment.task, experiment.recipe
     canvas = Canvas.of(split)
     network = _build(experiment, steps_per_epoch=-(-len(split.train) // recipe.batch_size))
-    recorder = _recorder(task, canvas, showcase, on_step, on_epoch)
+    measured = {*range(measure_every, recipe.epochs, measure_every), recipe.epochs}
+    recorder = _recorder(task, canvas, showcase, measured, on_step, on_epoch)
     network.fit(
         task.inputs(split.train),
         task.targets(split.train),
@@ -170,6 +180,7 @@ def _recorder(
     task: Task,
     canvas: Canvas,
     showcase: npt.NDArray[Any],
+    measured: set[int],
     on_step: Callable[[], None],
     on_epoch: Callable[[Row], None],
 ) -> Any:
@@ -196,6 +207,8 @@ def _recorder(
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             self.epoch_seconds.append(perf_counter() - self.started)
+            if epoch + 1 not in measured:
+                return
             self._measure()
             row = {"epoch": epoch + 1, **score(task, canvas, self.outputs)}
             self.history.append(row)

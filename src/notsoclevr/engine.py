@@ -1,0 +1,230 @@
+"""The engine of the studies: experiments on an executor, rows into results.csv, runs into MLflow.
+
+The executor is that of `concurrent.futures`: processes of this machine, or the workers of a Dask cluster. Workers need
+nothing but this package: they make the examples themselves and send back a row. The driver alone writes the table and
+talks to MLflow.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from notsoclevr import tracking
+from notsoclevr.dataset import SPLITS, generate
+from notsoclevr.errors import StudyError
+from notsoclevr.evaluation import Canvas
+from notsoclevr.results import summarise
+from notsoclevr.studies import MEASURED, Row, Study, Trial, asked_for, load_rows, save_rows, save_summary
+from notsoclevr.training import import_tensorflow, train
+
+PATIENCE = 15  # seconds that a scheduler has to answer
+_alone = threading.Lock()  # Keras has one random state a process; a Dask worker may have several threads
+
+
+def perform(trial: Trial) -> Row:
+    """Run one experiment, in a worker.
+
+    Args:
+        trial: The experiment.
+
+    Returns:
+        Its row. A failure is a row too, with the error in it.
+    """
+    try:
+        with _alone:
+            return trial.row(_measure(trial))
+    except Exception as error:
+        return trial.row({}, error=_one_line(error))
+
+
+def _measure(trial: Trial) -> dict[str, Any]:
+    import_tensorflow()
+    import keras
+
+    keras.backend.clear_session()
+    experiment = trial.experiment
+    split = SPLITS[experiment.split](generate(), **trial.split_arguments)
+    fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
+    metrics = summarise(experiment, Canvas.of(split), fit)
+    perfect = metrics["epochs_to_perfect"]
+    values = metrics | {
+        "seconds_to_perfect": perfect and round(sum(fit.epoch_seconds[: int(perfect)]), 2),
+        "train_seconds": round(sum(fit.epoch_seconds), 2),
+        "test_exact_by_epoch": " ".join(f"{row['test_exact']:.4g}" for row in fit.history),
+    }
+    return {name: values[name] for name in MEASURED if name in values}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _start_worker(threads: int) -> None:
+    """Prepare a process of the pool; Ctrl-C is the driver's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import_tensorflow(threads)
+
+
+@contextmanager
+def local_pool(workers: int) -> Iterator[Executor]:
+    """Give a pool of processes that share the cores of this machine out.
+
+    Args:
+        workers: How many.
+
+    Yields:
+        The pool. Work that is under way when the block is left is broken off.
+    """
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(threads,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+
+
+@contextmanager
+def cluster(address: str) -> Iterator[Executor]:
+    """Give the workers of a running Dask cluster.
+
+    Args:
+        address: Of its scheduler, as tcp://host:8786.
+
+    Yields:
+        An executor. What a worker that died was working on is done again by another.
+
+    Raises:
+        StudyError: Dask is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise StudyError("--scheduler needs Dask: pip install 'coordconv[cluster]'") from None
+    try:
+        client = Client(address, timeout=PATIENCE)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"--scheduler {address}: no scheduler answers: {_one_line(error)}", exit_status=1) from None
+    with client:
+        executor = client.get_executor(pure=False)
+        try:
+            yield executor
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) -> int:
+    """Run the experiments of a study that have no row, and keep and log each as it ends.
+
+    Args:
+        root: The repository.
+        study: The study.
+        workers: Processes on this machine.
+        scheduler: Address of a Dask scheduler that has the workers instead.
+
+    Returns:
+        How many rows hold an error.
+
+    Raises:
+        StudyError: results.csv is not as it was written or another process works on it, no scheduler answers, or a
+            worker process died. The rows that are there stay.
+    """
+    try:
+        with FileLock(study.path.with_name(".study.lock"), timeout=0):
+            rows = load_rows(study.results)
+            missing = [trial for trial in study.trials if trial.key not in rows or rows[trial.key]["error"]]
+            log = _Log(root, study)
+            try:
+                log.add(asked_for(study, rows))
+                if missing:
+                    with cluster(scheduler) if scheduler else local_pool(min(workers, len(missing))) as executor:
+                        _run(executor, study, missing, rows, log)
+            except BaseException:
+                log.close("KILLED")
+                raise
+            save_summary(study, rows)
+            log.close("FINISHED")
+    except Timeout:
+        raise StudyError(f"{study.path}: another process is running this study", exit_status=1) from None
+    return sum(bool(row["error"]) for row in asked_for(study, rows))
+
+
+def _run(executor: Executor, study: Study, missing: list[Trial], rows: dict[str, Row], log: _Log) -> None:
+    futures = {executor.submit(perform, trial): trial for trial in missing}
+    done = len(study.trials) - len(missing)
+    bar = tqdm(
+        total=len(study.trials),
+        initial=done,
+        desc=study.name,
+        disable=not sys.stderr.isatty(),
+        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
+    )
+    with bar:
+        for future in as_completed(futures):
+            trial = futures[future]
+            try:
+                row = future.result()
+            except BrokenExecutor:
+                raise StudyError(
+                    f"{study.path}: a worker process died, perhaps for want of memory; "
+                    f"{done} of {len(study.trials)} rows are kept, run the study again to go on",
+                    exit_status=1,
+                ) from None
+            except Exception as error:  # a cluster lost the experiment
+                row = trial.row({}, error=_one_line(error))
+            rows[trial.key] = row
+            save_rows(study, rows)
+            log.add([row])
+            done += 1
+            said = row["error"] or f"exact {float(row['train_exact']):.1%} train, {float(row['test_exact']):.1%} test"
+            if bar.disable:
+                print(f"{study.name} {done}/{len(study.trials)}  {trial.name}  {said}", file=sys.stderr, flush=True)
+            else:
+                bar.set_postfix_str(f"{trial.name}: {said}", refresh=False)
+                bar.update()
+
+
+class _Log:
+    """What MLflow is told of a study; if it does not answer, that is said once and the study goes on."""
+
+    def __init__(self, root: Path, study: Study) -> None:
+        self._root = root
+        self._study = study
+        self._open = True
+        self._run_id: str | None = None
+
+    def add(self, rows: list[Row]) -> None:
+        self._tell(lambda client, run_id: tracking.log_trials(client, run_id, rows))
+
+    def close(self, status: str) -> None:
+        study = self._study
+        files = [path for path in (study.path, study.results, study.summary) if path.exists()]
+        self._tell(lambda client, run_id: tracking.close_study(client, run_id, status, files))
+
+    def _tell(self, message: Any) -> None:
+        if not self._open:
+            return
+        try:
+            with tracking.store(self._root) as client:
+                if self._run_id is None:
+                    self._run_id = tracking.open_study(client, self._root, self._study)
+                message(client, self._run_id)
+        except tracking.UnreachableError as error:
+            self._open = False
+            print(f"notsoclevr: {error}; the study goes on, run it again later to log it", file=sys.stderr)
