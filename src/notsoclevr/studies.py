@@ -13,7 +13,7 @@ and a block stands for every combination of them:
         settings:
           models.coordconv_regressor.learning_rate: [0.001, 0.01]
 
-is 2 x 3 x 2 = 12 experiments. A setting is named by its path in params.yaml; what is not named is as it
+is 2 x 3 x 2 = 12 experiments. `settings` may also be a list of such mappings, for settings that go together. A setting is named by its path in params.yaml; what is not named is as it
 stands there.
 
 results.csv, beside the study file, has a row an experiment. What decides an experiment is its key, so a row stays good
@@ -66,7 +66,7 @@ class _Block:
     model: Names
     split: Names
     seed: int | list[int]
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,14 @@ def load_study(path: Path, root: Path) -> Study:
 
 
 def _expand(block: _Block, measure_every: int, params: Any, path: Path) -> Iterable[Trial]:
-    axes = {"model": block.model, "split": block.split, "seed": block.seed, **block.settings}
+    for settings in block.settings if isinstance(block.settings, list) else [block.settings]:
+        yield from _product(block, settings, measure_every, params, path)
+
+
+def _product(
+    block: _Block, settings: Mapping[str, Any], measure_every: int, params: Any, path: Path
+) -> Iterable[Trial]:
+    axes = {"model": block.model, "split": block.split, "seed": block.seed, **settings}
     lists = {name: value if isinstance(value, list) else [value] for name, value in axes.items()}
     for name, values in lists.items():
         if not values:
@@ -217,18 +224,18 @@ def _expand(block: _Block, measure_every: int, params: Any, path: Path) -> Itera
     for kind, known in (("model", MODELS), ("split", SPLITS)):
         if unknown := [name for name in lists[kind] if name not in known]:
             raise StudyError(f"{path}: {unknown[0]} is no {kind}; there are {', '.join(known)}")
-    for name in block.settings:
+    for name in settings:
         section, _, rest = name.partition(".")
         owner = {"models": "model", "splits": "split"}.get(section)
         if owner is None or lists[owner] != [rest.partition(".")[0]]:
             wanted = "models.<model>.<setting> or splits.<split>.<setting>, of the one model or split of its block"
             raise StudyError(f"{path}: {name} of {block.variant} is no setting here; it takes {wanted}")
     for model, split, seed, *values in itertools.product(*lists.values()):
-        settings = dict(zip(block.settings, values, strict=True))
-        config = configure(params, {"seed": seed, **settings}, path)
+        chosen = dict(zip(settings, values, strict=True))
+        config = configure(params, {"seed": seed, **chosen}, path)
         yield Trial(
             variant=block.variant,
-            settings=" ".join(f"{name.rpartition('.')[2]}={text(value)}" for name, value in settings.items()),
+            settings=" ".join(f"{name.rpartition('.')[2]}={text(value)}" for name, value in chosen.items()),
             experiment=Experiment(model=model, split=split, seed=config.seed, recipe=config.models[model]),
             split_arguments=config.splits[split],
             measure_every=measure_every,
