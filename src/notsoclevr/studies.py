@@ -13,8 +13,8 @@ and a block stands for every combination of them:
         settings:
           models.coordconv_regressor.learning_rate: [0.001, 0.01]
 
-is 2 x 3 x 2 = 12 experiments. `settings` may also be a list of such mappings, for settings that go together. A setting is named by its path in params.yaml; what is not named is as it
-stands there.
+is 2 x 3 x 2 = 12 experiments. A setting is named by its path in params.yaml; what is not named is as it stands there.
+`settings` may also be a list of such mappings, for settings that change together.
 
 results.csv, beside the study file, has a row an experiment. What decides an experiment is its key, so a row stays good
 for as long as the study asks for the same thing; a row whose text was changed by hand is refused.
