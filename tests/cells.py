@@ -8,11 +8,11 @@ import keras
 import numpy as np
 
 from notsoclevr import figures, results
+from notsoclevr.cells import SHOWCASE
 from notsoclevr.config import load
 from notsoclevr.dataset import Split
 from notsoclevr.evaluation import Canvas, score
 from notsoclevr.models import MODELS
-from notsoclevr.stages import SHOWCASE
 from notsoclevr.training import Experiment, Fit
 
 from .conftest import ROOT

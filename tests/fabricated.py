@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from notsoclevr import dataset, results
+from notsoclevr.cells import SHOWCASE
 from notsoclevr.config import load
 from notsoclevr.models import MATRIX, MODELS
-from notsoclevr.stages import SHOWCASE
 
 ROOT = Path(__file__).parents[1]
 CENTRES = np.stack(np.divmod(np.arange(dataset.POSITIONS**2), dataset.POSITIONS), axis=1) + dataset.MARGIN

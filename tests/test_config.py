@@ -98,6 +98,12 @@ def test_a_misspelt_setting_is_named_with_what_is_missing_for_it(tmp_path: Path,
         load(tmp_path, content)
 
 
+def test_steps_know_no_warmup(tmp_path: Path, content: Any) -> None:
+    content["models"]["deconv_painter"] |= {"warmup_epochs": 1, "schedule": "steps"}
+    with pytest.raises(StudyError, match=r"deconv_painter\.warmup_epochs is 1; with the schedule steps it takes 0"):
+        load(tmp_path, content)
+
+
 def test_warmup_fits_into_the_epochs(tmp_path: Path, content: Any) -> None:
     content["models"]["deconv_painter"] |= {"warmup_epochs": 9, "epochs": 8}
     with pytest.raises(StudyError, match=r"deconv_painter\.warmup_epochs is 9"):

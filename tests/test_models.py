@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from notsoclevr import models
 from notsoclevr.config import load
 from notsoclevr.models import MODELS
 from notsoclevr.tasks import TASKS
@@ -44,6 +45,59 @@ def trainable(network: keras.Model) -> int:
 )
 def test_parameters_are_those_of_the_paper(name: str, settings: dict[str, Any], parameters: int) -> None:
     assert trainable(build(name, **settings)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "parameters"),
+    [
+        ("coordconv_classifier", {"coordinate_layers": "none"}, 7_553 - 2 * 32),
+        ("coordconv_classifier", {"coordinate_layers": "every"}, 7_553 + 2 * (32 + 64 + 64 + 1)),
+        ("coordconv_painter", {"radius": True}, 7_553 + 32),
+        ("coordconv_regressor", {"coordinate_layers": "every"}, 906 + 2 * (8 + 8) + 2 * 9 * (8 + 2)),
+        (
+            "coordconv_regressor",
+            {"coordinate_layers": "every", "separate_coordinates": True},
+            906 + 2 * (8 + 8) + 2 * (8 + 2),
+        ),
+        ("strided_regressor", {"width": 1, "coordinate_layers": "first"}, 12_914 + 2 * 25 * 16),
+        ("pooled_regressor", {"width": 1, "padding": "circular"}, 72_850),
+        ("pooled_regressor", {"width": 1, "padding": "valid"}, 72_850 - 64 * 16 * (64 - 16)),
+    ],
+)
+def test_parameters_of_the_ablations(name: str, settings: dict[str, Any], parameters: int) -> None:
+    assert trainable(build(name, **settings)) == parameters
+
+
+@pytest.mark.parametrize(("padding", "mode"), [("reflect", "reflect"), ("circular", "wrap")])
+@pytest.mark.parametrize(("kernel_size", "strides", "before", "after"), [(3, 1, 1, 1), (3, 2, 0, 1), (5, 2, 1, 2)])
+def test_padding_is_as_much_as_zeros_would_be(
+    padding: str, mode: Any, kernel_size: int, strides: int, before: int, after: int
+) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 6, 8, 3)).astype(np.float32)
+    padded, left = models._padded(keras.ops.convert_to_tensor(x), kernel_size, strides, padding)
+    amounts = [(0, 0), (before, after), (before, after), (0, 0)]
+    np.testing.assert_array_equal(np.asarray(padded), np.pad(x, amounts, mode=mode))
+    assert left == "valid"
+    convolution = keras.layers.Conv2D(1, kernel_size, strides=strides, padding="valid")
+    assert convolution(padded).shape[1:3] == (6 // strides, 8 // strides)
+
+
+def test_a_circular_network_cannot_tell_a_shift_round_the_canvas() -> None:
+    image = np.zeros((2, 64, 64, 1), np.float32)
+    image[0, 5, 6] = image[1, 5 + 32, 6 + 32] = 1  # 32: the product of the strides
+    first, second = np.asarray(build("strided_regressor", padding="circular")(image))
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+    first, second = np.asarray(build("strided_regressor", padding="same")(image))
+    assert not np.allclose(first, second, rtol=1e-3)
+
+
+def test_an_average_is_not_a_maximum() -> None:
+    image = np.zeros((1, 64, 64, 1), np.float32)
+    image[0, 5, 6] = 1
+    for pooling, function in (("max", np.max), ("average", np.mean)):
+        network = build("coordconv_regressor", pooling=pooling)
+        before = np.asarray(keras.Model(network.input, network.get_layer("pool").input)(image))
+        np.testing.assert_allclose(np.asarray(network(image)), function(before, axis=(1, 2)), rtol=1e-4)
 
 
 def test_a_deconv_without_normalisation_has_no_normalisation() -> None:

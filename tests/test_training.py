@@ -79,6 +79,15 @@ def test_schedules() -> None:
     np.testing.assert_allclose(cosine, expected, atol=1e-6)
     cold = rates(41, schedule="cosine", learning_rate=0.5, warmup_epochs=0, epochs=4)
     np.testing.assert_allclose(cold, [0.25 * (1 + np.cos(np.pi * s / 40)) for s in range(41)], atol=1e-6)
+    steps = rates(50, schedule="steps", learning_rate=0.5, warmup_epochs=0, epochs=5)
+    np.testing.assert_allclose(steps, np.repeat([0.5, 0.05, 0.005, 0.0005, 0.00005], 10), rtol=1e-6)
+
+
+def test_measures_as_often_as_asked_and_at_the_end(small: Split) -> None:
+    often, rarely = (training.train(experiment(epochs=5), small, SHOWCASE[:1], measure_every=n) for n in (1, 2))
+    assert [row["epoch"] for row in rarely.history] == [2, 4, 5]
+    assert rarely.history == [often.history[1], often.history[3], often.history[4]]
+    assert len(rarely.epoch_seconds) == 5
 
 
 def test_weight_decay_is_decoupled_in_adamw_and_a_penalty_in_adam() -> None:

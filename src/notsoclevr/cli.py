@@ -147,9 +147,9 @@ def train(
     examples = dataset.load_split(split_path(root, split_name))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run which is killed politely is closed
 
-    from notsoclevr import stages
+    from notsoclevr import cells
 
-    stages.train_cell(root, experiment, examples, out or root / RESULTS / f"{model}-{split_name}", started=started)
+    cells.train_cell(root, experiment, examples, out or root / RESULTS / f"{model}-{split_name}", started=started)
 
 
 def _cells(directories: Sequence[Path]) -> list[Cell]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from notsoclevr import figures
+from notsoclevr import comparison_figures as figures
 from notsoclevr.atomic import replacing
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS

@@ -204,4 +204,8 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path) -> Config:
                 f"{path}: models.{name}.warmup_epochs is {recipe.warmup_epochs}; "
                 f"it takes no more than epochs, which is {recipe.epochs}"
             )
+        if recipe.warmup_epochs and recipe.schedule == "steps":
+            raise StudyError(
+                f"{path}: models.{name}.warmup_epochs is {recipe.warmup_epochs}; with the schedule steps it takes 0"
+            )
     return Config(seed=file.seed, splits=asdict(file.splits), models=recipes)

@@ -1,4 +1,4 @@
-"""Figures: arrays of a cell, or of all cells, to pictures.
+"""Figures: arrays of a cell to pictures.
 
 One visual language throughout, on the page of `notsoclevr.report` too: white is the square or the lit pixel; blue
 answers are right, wrong ones go from yellow to brown the further off they are; positions that were trained on are
@@ -7,7 +7,6 @@ muted; a dashed frame marks those that were kept for the test where they form a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import PercentFormatter
 
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS
 from notsoclevr.models import MODELS
@@ -38,7 +37,8 @@ COLOURS = {
 EXTENT = (MARGIN - 0.5, CANVAS - MARGIN - 0.5, CANVAS - MARGIN - 0.5, MARGIN - 0.5)  # of the positions, in pixels
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, on white, with its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, facecolor="white")
 
@@ -113,7 +113,8 @@ def block(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
-def _caption(cell: Cell) -> str:
+def caption(cell: Cell) -> str:
+    """Say how much of both halves is exact."""
     return f"train {cell.metrics['train_exact']:.1%}   test {cell.metrics['test_exact']:.1%}"
 
 
@@ -123,12 +124,13 @@ def save_map(path: Path, cell: Cell) -> None:
     axes = figure.add_subplot()
     draw_map(axes, cell)
     axes.set(xlabel="column of the centre, pixels", ylabel="row of the centre, pixels")
-    axes.set_title(f"{title(cell)}\nexact: {_caption(cell)}", fontsize=10)
-    _legend(figure)
-    _save(figure, path)
+    axes.set_title(f"{title(cell)}\nexact: {caption(cell)}", fontsize=10)
+    add_legend(figure)
+    save(figure, path)
 
 
-def _legend(figure: Figure) -> None:
+def add_legend(figure: Figure) -> None:
+    """Explain the colours of the maps below them."""
     from matplotlib.patches import Patch
 
     handles = [
@@ -157,7 +159,7 @@ def save_curves(path: Path, cell: Cell) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=9)
     figure.suptitle(title(cell), fontsize=11)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_answer(axes: Axes, cell: Cell, place: int, prediction: npt.NDArray[Any]) -> None:
@@ -217,7 +219,7 @@ def save_showcase(path: Path, cell: Cell, squares: npt.NDArray[Any]) -> None:
             below.set_ylabel("output", fontsize=9)
     marks = "\n+ target, o answer" if cell.task == "regression" else ""
     figure.suptitle(f"{title(cell)}: the tutorial's squares, row-column{marks}", fontsize=11)
-    _save(figure, path)
+    save(figure, path)
 
 
 def save_forming(directory: Path, cell: Cell, most: int = 24) -> None:
@@ -251,84 +253,3 @@ def save_cell_figures(directory: Path, cell: Cell, targets: npt.NDArray[Any]) ->
     save_showcase(directory / "showcase.png", cell, targets)
     if cell.task != "regression":
         save_forming(directory / "forming", cell)
-
-
-def save_maps(path: Path, cells: Sequence[Cell]) -> None:
-    """Write the finding in one picture: the maps of all cells, a column a model, a row a split."""
-    models = [name for name in MODELS if any(cell.metrics["model"] == name for cell in cells)]
-    splits = list(dict.fromkeys(cell.metrics["split"] for cell in cells))
-    figure = Figure(figsize=(2.0 * len(models) + 0.4, 2.45 * len(splits) + 0.7), layout="constrained")
-    grid = figure.subplots(len(splits), len(models), squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for cell in cells:
-        at = splits.index(cell.metrics["split"]), models.index(cell.metrics["model"])
-        axes = grid[at]
-        axes.set_axis_on()
-        draw_map(axes, cell)
-        axes.set_title(("" if at[0] else _two_lines(cell.metrics["model"]) + "\n") + _caption(cell), fontsize=8)
-        if at[1] == 0:
-            axes.set_ylabel(f"{cell.metrics['split']} split", fontsize=10)
-    _legend(figure)
-    _save(figure, path)
-
-
-def save_finding(path: Path, cells: Sequence[Cell], split: str = "quadrant") -> None:
-    """Write the finding so that it is seen in five seconds: one split's maps in a row, and how much of it is right.
-
-    Args:
-        path: The picture.
-        cells: All cells.
-        split: The split to show, if there is a cell of it; else that of the first cell.
-    """
-    shown = [cell for cell in cells if cell.metrics["split"] == split] or [
-        cell for cell in cells if cell.metrics["split"] == cells[0].metrics["split"]
-    ]
-    figure = Figure(figsize=(1.62 * len(shown) + 0.2, 3.1), layout="constrained")
-    for axes, cell in zip(figure.subplots(1, len(shown), squeeze=False).flat, shown, strict=True):
-        draw_map(axes, cell)
-        model = MODELS[cell.metrics["model"]]
-        axes.set(xticks=(), yticks=(), facecolor="white")
-        axes.spines[:].set_visible(False)
-        colour = RIGHT if model.coordinates else "#B34700"
-        axes.set_title(_two_lines(cell.metrics["model"]), fontsize=8.5, color=INK)
-        right = int(cell.predictions["exact"][cell.predictions["is_test"]].sum())
-        of = int(cell.predictions["is_test"].sum())
-        axes.set_xlabel(f"{right} of {of}", fontsize=13, fontweight="bold", color=colour, labelpad=5)
-    figure.suptitle("Positions never trained on (framed) that are answered exactly, of each network", fontsize=11)
-    _legend(figure)
-    _save(figure, path)
-
-
-def _two_lines(model: str) -> str:
-    return f"{MODELS[model].task}\n{MODELS[model].title}"
-
-
-def save_all_curves(path: Path, cells: Iterable[Cell]) -> None:
-    """Write how all cells learned: exact test answers against seconds of training, a panel a task and split."""
-    cells = list(cells)
-    tasks = list(dict.fromkeys(cell.task for cell in cells))
-    splits = list(dict.fromkeys(cell.metrics["split"] for cell in cells))
-    figure = Figure(figsize=(3.4 * len(tasks), 2.5 * len(splits) + 0.3), layout="constrained")
-    grid = figure.subplots(len(splits), len(tasks), squeeze=False, sharex=True, sharey=True)
-    for cell in cells:
-        axes = grid[splits.index(cell.metrics["split"]), tasks.index(cell.task)]
-        model = cell.metrics["model"]
-        seconds = np.cumsum([0.0, *cell.timings["epoch_seconds"]])[1:]
-        exact = [row["test_exact"] for row in cell.history]
-        axes.plot(
-            seconds, exact, color=COLOURS[model], label=MODELS[model].title, linewidth=1.5, marker=".", markersize=4
-        )
-    for (i, j), axes in np.ndenumerate(grid):
-        axes.set(ylim=(-0.03, 1.03), xscale="log")
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(f"{tasks[j]}, {splits[i]}", fontsize=10)
-        axes.legend(frameon=False, fontsize=7)
-        if j == 0:
-            axes.set_ylabel("exact on the test half")
-        if i == len(splits) - 1:
-            axes.set_xlabel("seconds of training")
-    _save(figure, path)

@@ -22,6 +22,7 @@ from notsoclevr.dataset import CANVAS
 from notsoclevr.recipes import (
     CoordConvRecipe,
     CoordConvRegressorRecipe,
+    DeconvPainterRecipe,
     DeconvRecipe,
     PooledRegressorRecipe,
     Recipe,
@@ -322,7 +323,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         "deconv_painter": Model(
             title="deconv painter",
             task="rendering",
-            recipe=DeconvRecipe,
+            recipe=DeconvPainterRecipe,
             build=build_deconv_painter,
             coordinates=False,
         ),

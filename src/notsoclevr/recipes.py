@@ -34,7 +34,8 @@ class Recipe:
         learning_rate: The highest one of the schedule.
         beta_2: How slowly the optimizer forgets the size of earlier gradients: over 1 / (1 - beta_2) steps. Keras's
             own is 0.999, the paper's 0.99.
-        schedule: "constant", or "cosine" down to 0 at the end of the last epoch.
+        schedule: "constant", "cosine" down to 0 at the end of the last epoch, or "steps", a tenth after each fifth of
+            the epochs, as the paper's code has it.
         warmup_epochs: Epochs, possibly 0, over which the learning rate first rises from 0, in a straight line.
         weight_decay: Strength of the decay, 0 for none.
         batch_size: Examples a step.
@@ -48,7 +49,7 @@ class Recipe:
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
     beta_2: Share
-    schedule: Literal["constant", "cosine"]
+    schedule: Literal["constant", "cosine", "steps"]
     warmup_epochs: CountOrNone
     weight_decay: NotNegative
     batch_size: Count
@@ -111,6 +112,17 @@ class DeconvRecipe(Recipe):
     width: Count
     kernel_size: Count
     batch_norm: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeconvPainterRecipe(DeconvRecipe):
+    """Transposed convolutions that paint.
+
+    Args:
+        loss: Of a pixel: "cross_entropy", or "squared_error" of the probability. The paper tried both.
+    """
+
+    loss: Literal["cross_entropy", "squared_error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

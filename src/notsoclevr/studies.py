@@ -257,14 +257,12 @@ def load_rows(path: Path) -> dict[str, Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                lacking = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-                raise StudyError(
-                    f"{path}: its columns are not those of a study"
-                    f"{f', {lacking[0]} is missing' if lacking else ''}; take it back from git, or move it away"
-                )
+            if unknown := [name for name in reader.fieldnames or ["nothing"] if name not in COLUMNS]:
+                raise StudyError(f"{path}: {unknown[0]} is no column of a study; take the file back from git")
             rows: dict[str, Row] = {}
-            for row in reader:
+            for read in reader:
+                # a setting that came later than the row has a column later than the row
+                row = dict.fromkeys(COLUMNS, "") | read
                 where = f"{path}, line {reader.line_num}"
                 if None in row or None in row.values() or sealed(row) != row:
                     raise StudyError(f"{where}: was cut or edited; {remedy}")
@@ -293,14 +291,15 @@ def asked_for(study: Study, rows: Mapping[str, Row]) -> list[Row]:
     return [rows[trial.key] for trial in study.trials if trial.key in rows]
 
 
-def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def summarise(rows: Sequence[Row]) -> list[Row]:
     """Give a row for the experiments that differ by nothing but the seed.
 
     Args:
         rows: Of results.csv.
 
     Returns:
-        Their number, how many failed and how many ended perfect, and the lowest, median and highest of each measure.
+        Their number, how many failed, how many ended perfect, and the median of each measure with its lowest and
+        highest value, as a table for people has them.
     """
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
@@ -308,17 +307,26 @@ def summarise(rows: Sequence[Row]) -> list[dict[str, Any]]:
     table = []
     for (variant, model, split, settings), members in groups.items():
         ended = [row for row in members if not row["error"]]
-        perfect = sum(row["train_exact"] == row["test_exact"] == "1.0" for row in ended)
-        line: dict[str, Any] = {
-            **{"variant": variant, "model": model, "split": split, "settings": settings},
-            **{"seeds": len(members), "failed": len(members) - len(ended), "perfect": perfect},
-        }
-        for name in SUMMED_UP:
-            values = [float(row[name]) for row in ended if row[name]]
-            for word, function in (("lowest", min), ("median", statistics.median), ("highest", max)):
-                line[f"{name}_{word}"] = round(function(values), 6) if values else None
+        line = {"variant": variant, "model": model, "split": split, "settings": settings}
+        line |= {"seeds": text(len(members)), "failed": text(len(members) - len(ended))}
+        line |= {"perfect": text(sum(is_perfect(row) for row in ended))}
+        line |= {name: spread([float(row[name]) for row in ended if row[name]]) for name in SUMMED_UP}
         table.append(line)
     return table
+
+
+def is_perfect(row: Row) -> bool:
+    """Say whether every example of both halves was answered exactly after the last epoch."""
+    return row["train_exact"] == row["test_exact"] == "1.0"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Write the median of values, and in brackets the lowest and the highest if they differ."""
+    if not values:
+        return ""
+    lowest, highest = (f"{value:.4g}" for value in (min(values), max(values)))
+    median = f"{statistics.median(values):.4g}"
+    return median if lowest == highest else f"{median} ({lowest} to {highest})"
 
 
 def save_summary(study: Study, rows: Mapping[str, Row]) -> None:

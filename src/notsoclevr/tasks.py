@@ -103,6 +103,22 @@ def _rendering_loss() -> keras.losses.Loss:
     return keras.losses.BinaryCrossentropy(from_logits=True)
 
 
+def _squared_error_loss() -> keras.losses.Loss:
+    """Make the paper's other loss for painters, of probabilities and not of logits."""
+    import keras
+
+    class SquaredError(keras.losses.MeanSquaredError):  # type: ignore[misc]
+        def call(self, targets: Any, logits: Any) -> Any:
+            return super().call(targets, keras.ops.sigmoid(logits))
+
+    return SquaredError()
+
+
+PAINTER_LOSSES: Mapping[str, Callable[[], keras.losses.Loss]] = MappingProxyType(
+    {"cross_entropy": _rendering_loss, "squared_error": _squared_error_loss}
+)
+
+
 def _sigmoid(logits: Floats) -> Floats:
     """Logits (n, 64, 64, 1) to probabilities (n, 64, 64)."""
     probabilities: Floats = 0.5 * (1 + np.tanh(0.5 * logits))  # the form that cannot overflow

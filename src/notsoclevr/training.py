@@ -16,8 +16,8 @@ import numpy.typing as npt
 from notsoclevr.dataset import Split
 from notsoclevr.evaluation import Canvas, score
 from notsoclevr.models import MODELS
-from notsoclevr.recipes import Recipe
-from notsoclevr.tasks import TASKS, Floats, Task
+from notsoclevr.recipes import DeconvPainterRecipe, Recipe
+from notsoclevr.tasks import PAINTER_LOSSES, TASKS, Floats, Task
 
 if TYPE_CHECKING:
     import keras
@@ -106,6 +106,10 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimiz
             warmup_target=recipe.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
+    elif recipe.schedule == "steps":
+        boundaries = [round(recipe.epochs * steps_per_epoch * fifth / 5) - 1 for fifth in range(1, 5)]
+        rates = [recipe.learning_rate / 10**fifth for fifth in range(5)]
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
     elif warmup:
         rate = keras.optimizers.schedules.PolynomialDecay(0.0, warmup, end_learning_rate=recipe.learning_rate)
     if recipe.optimizer == "adamw":
@@ -122,7 +126,8 @@ def _build(experiment: Experiment, steps_per_epoch: int) -> keras.Model:
         for weight in network.trainable_variables:
             if "kernel" in weight.name:
                 weight.regularizer = keras.regularizers.L2(recipe.weight_decay)
-    network.compile(_optimizer(recipe, steps_per_epoch), experiment.task.loss())
+    loss = PAINTER_LOSSES[recipe.loss] if isinstance(recipe, DeconvPainterRecipe) else experiment.task.loss
+    network.compile(_optimizer(recipe, steps_per_epoch), loss())
     return network
 
 
