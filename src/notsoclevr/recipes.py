@@ -119,7 +119,7 @@ class DeconvPainterRecipe(DeconvRecipe):
     """Transposed convolutions that paint.
 
     Args:
-        loss: Of a pixel: "cross_entropy", or "squared_error" of the probability. The paper tried both.
+        loss: Of a pixel: "cross_entropy" of a logit, or "squared_error" of the output itself. The paper tried both.
     """
 
     loss: Literal["cross_entropy", "squared_error"]

@@ -104,12 +104,12 @@ def _rendering_loss() -> keras.losses.Loss:
 
 
 def _squared_error_loss() -> keras.losses.Loss:
-    """Make the paper's other loss for painters, of probabilities and not of logits."""
+    """Make the paper's other loss for painters: outputs should be -1/2 or 1/2, so that what is positive is painted."""
     import keras
 
     class SquaredError(keras.losses.MeanSquaredError):  # type: ignore[misc]
-        def call(self, targets: Any, logits: Any) -> Any:
-            return super().call(targets, keras.ops.sigmoid(logits))
+        def call(self, targets: Any, outputs: Any) -> Any:
+            return super().call(targets, outputs + 0.5)
 
     return SquaredError()
 
