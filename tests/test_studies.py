@@ -50,6 +50,13 @@ def test_settings_that_go_together(tmp_path: Path) -> None:
     study = study_of(tmp_path, BLOCK | {"settings": pairs, "seed": 7, "split": "quadrant"})
     recipes = [trial.experiment.recipe for trial in study.trials]
     assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(3, 0), (6, 2)]
+    assert study.trials[1].settings == "epochs=6 warmup_epochs=2"
+
+
+def test_what_a_block_does_not_vary_does_not_clutter_the_table(tmp_path: Path) -> None:
+    settings = {"models.coordconv_regressor.epochs": 3, "models.coordconv_regressor.radius": [True, False]}
+    study = study_of(tmp_path, BLOCK | {"settings": settings, "seed": 7, "split": "quadrant"})
+    assert [trial.settings for trial in study.trials] == ["radius=true", "radius=false"]
 
 
 def test_a_setting_of_the_split_makes_other_examples_and_another_key(tmp_path: Path) -> None:
@@ -86,6 +93,7 @@ def test_the_key_is_what_decides_the_outcome(tmp_path: Path) -> None:
         ({"settings": {"models.coordconv_regressor.epochs": 0}}, "coordconv_regressor.epochs is 0; input should be"),
         ({"settings": {"models.coordconv_regressor.epochs": "3e1"}}, "coordconv_regressor.epochs is '3e1'"),
         ({"settings": {"models.coordconv_regressor.epochs": []}}, "is an empty list"),
+        ({"settings": []}, "settings of rates is an empty list"),
         ({"seed": []}, "seed of rates is an empty list"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": [3, 3]}, "stands there twice, first in rates"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -106,6 +107,11 @@ def read_yaml(path: Path) -> Any:
         raise StudyError(f"{path}: cannot be read: {reason}") from None
 
 
+@cache
+def _adapter(type_: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(type_)
+
+
 def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
     """Read plain data into a dataclass, strictly.
 
@@ -120,7 +126,7 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
     """
     try:
         # from JSON, since a strict dataclass takes no dict from Python
-        return TypeAdapter(type_).validate_json(json.dumps(value, default=str))
+        return _adapter(type_).validate_json(json.dumps(value, default=str))  # type: ignore[arg-type]
     except ValidationError as failure:
         errors = failure.errors(include_url=False)
     # a misspelt key is also a missing one: name the misspelling

@@ -84,7 +84,7 @@ class Trial:
 
     Args:
         variant: Name of its block.
-        settings: What its block sets, as a person would write it.
+        settings: What differs within its block beside model, split and seed, as a person would write it.
         experiment: What to train.
         split_arguments: Of the function of `notsoclevr.dataset.SPLITS` that makes its examples.
         measure_every: Epochs from one measurement to the next.
@@ -209,13 +209,26 @@ def load_study(path: Path, root: Path) -> Study:
 
 
 def _expand(block: _Block, measure_every: int, params: Any, path: Path) -> Iterable[Trial]:
-    for settings in block.settings if isinstance(block.settings, list) else [block.settings]:
-        yield from _product(block, settings, measure_every, params, path)
+    together = block.settings if isinstance(block.settings, list) else [block.settings]
+    if not together:
+        raise StudyError(f"{path}: settings of {block.variant} is an empty list; it takes at least one mapping")
+    chosen = [choice for settings in together for choice in _combinations(block, settings, path)]
+    varied = [name for name in together[0] if len({text(settings.get(name)) for *_, settings in chosen}) > 1]
+    for model, split, seed, settings in chosen:
+        config = configure(params, {"seed": seed, **settings}, path)
+        yield Trial(
+            variant=block.variant,
+            settings=" ".join(f"{name.rpartition('.')[2]}={text(settings.get(name))}" for name in varied),
+            experiment=Experiment(model=model, split=split, seed=config.seed, recipe=config.models[model]),
+            split_arguments=config.splits[split],
+            measure_every=measure_every,
+        )
 
 
-def _product(
-    block: _Block, settings: Mapping[str, Any], measure_every: int, params: Any, path: Path
-) -> Iterable[Trial]:
+def _combinations(
+    block: _Block, settings: Mapping[str, Any], path: Path
+) -> Iterable[tuple[str, str, int, dict[str, Any]]]:
+    """Give model, split, seed and settings of every experiment of a block."""
     axes = {"model": block.model, "split": block.split, "seed": block.seed, **settings}
     lists = {name: value if isinstance(value, list) else [value] for name, value in axes.items()}
     for name, values in lists.items():
@@ -231,15 +244,7 @@ def _product(
             wanted = "models.<model>.<setting> or splits.<split>.<setting>, of the one model or split of its block"
             raise StudyError(f"{path}: {name} of {block.variant} is no setting here; it takes {wanted}")
     for model, split, seed, *values in itertools.product(*lists.values()):
-        chosen = dict(zip(settings, values, strict=True))
-        config = configure(params, {"seed": seed, **chosen}, path)
-        yield Trial(
-            variant=block.variant,
-            settings=" ".join(f"{name.rpartition('.')[2]}={text(value)}" for name, value in chosen.items()),
-            experiment=Experiment(model=model, split=split, seed=config.seed, recipe=config.models[model]),
-            split_arguments=config.splits[split],
-            measure_every=measure_every,
-        )
+        yield model, split, seed, dict(zip(settings, values, strict=True))
 
 
 def load_rows(path: Path) -> dict[str, Row]:
