@@ -149,17 +149,16 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
         with FileLock(study.path.with_name(".study.lock"), timeout=0):
             rows = load_rows(study.results)
             missing = [trial for trial in study.trials if trial.key not in rows or rows[trial.key]["error"]]
-            log = _Log(root, study)
+            log, status = _Log(root, study), "KILLED"
             try:
                 log.add(asked_for(study, rows))
                 if missing:
                     with cluster(scheduler) if scheduler else local_pool(min(workers, len(missing))) as executor:
                         _run(executor, study, missing, rows, log)
-            except BaseException:
-                log.close("KILLED")
-                raise
-            save_summary(study, rows)
-            log.close("FINISHED")
+                status = "FINISHED"
+            finally:
+                save_summary(study, rows)
+                log.close(status)
     except Timeout:
         raise StudyError(f"{study.path}: another process is running this study", exit_status=1) from None
     return sum(bool(row["error"]) for row in asked_for(study, rows))
