@@ -47,6 +47,7 @@ ui: setup
 ## What speed claims rest on: benchmarks/*.csv.
 bench: setup
 	python benchmarks/layer.py
+	python benchmarks/throughput.py
 
 lint: setup
 	ruff check

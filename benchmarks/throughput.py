@@ -2,10 +2,10 @@
 
     python benchmarks/throughput.py
 
-Runs one small study (twelve CoordConv regressors of two epochs) as a command, on processes of this machine and on a Dask
-cluster of a scheduler and workers on loopback, the workers being processes too. The four take turns. A time is that of
-the whole command: on processes it includes that each imports TensorFlow, on a cluster the workers are there already.
-The cores are shared out between the workers in both. Prints a table and writes benchmarks/throughput.csv. Ten minutes.
+Runs one small study (twelve CoordConv regressors of two epochs) as a command, on processes of this machine and on a
+Dask cluster of a scheduler and workers on loopback, the workers being processes too. The four take turns. A time is
+that of the whole command: on processes it includes that each imports TensorFlow, on a cluster the workers have done so
+before. The workers share the cores out in both. Prints a table and writes benchmarks/throughput.csv. Ten minutes.
 """
 
 import csv

@@ -215,7 +215,6 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
 
     asked = studies.load_study(path, root)
     studies.load_rows(asked.results)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     from notsoclevr import engine
 

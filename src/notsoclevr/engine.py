@@ -12,8 +12,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,16 @@ def _one_line(error: BaseException) -> str:
 def _start_worker(threads: int) -> None:
     """Prepare a process of the pool; Ctrl-C is the driver's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_driver, daemon=True).start()
     import_tensorflow(threads)
+
+
+def _die_with_driver() -> None:
+    """Leave no worker behind when the driver is killed."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    driver.join()
+    os._exit(1)
 
 
 @contextmanager
@@ -126,7 +135,7 @@ def cluster(address: str) -> Iterator[Executor]:
         try:
             yield executor
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False)
 
 
 def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) -> int:
@@ -146,7 +155,7 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
             worker process died. The rows that are there stay.
     """
     try:
-        with FileLock(study.path.with_name(".study.lock"), timeout=0):
+        with FileLock(study.path.with_name(".study.lock"), timeout=0), _stop_between_rows() as stop:
             rows = load_rows(study.results)
             missing = [trial for trial in study.trials if trial.key not in rows or rows[trial.key]["error"]]
             log, status = _Log(root, study), "KILLED"
@@ -154,7 +163,7 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
                 log.add(asked_for(study, rows))
                 if missing:
                     with cluster(scheduler) if scheduler else local_pool(min(workers, len(missing))) as executor:
-                        _run(executor, study, missing, rows, log)
+                        _run(executor, study, missing, rows, log, stop)
                 status = "FINISHED"
             finally:
                 save_summary(study, rows)
@@ -164,7 +173,46 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
     return sum(bool(row["error"]) for row in asked_for(study, rows))
 
 
-def _run(executor: Executor, study: Study, missing: list[Trial], rows: dict[str, Row], log: _Log) -> None:
+@contextmanager
+def _stop_between_rows() -> Iterator[Callable[[], None]]:
+    """Keep Ctrl-C and SIGTERM until it is asked for them, so that they never strike while a row is kept or logged.
+
+    Yields:
+        A function that raises what was asked for meanwhile: KeyboardInterrupt, or SystemExit.
+    """
+    asked: list[int] = []
+
+    def stop() -> None:
+        if asked:
+            raise KeyboardInterrupt if asked[0] == signal.SIGINT else SystemExit(128 + asked[0])
+
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in kept:
+        signal.signal(number, lambda number, _: asked.append(number))
+    try:
+        yield stop
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _as_completed(futures: Iterable[Future[Row]], stop: Callable[[], None]) -> Iterator[Future[Row]]:
+    """Give futures as they end; `stop` is asked every second."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+        yield from done
+        stop()
+
+
+def _run(
+    executor: Executor,
+    study: Study,
+    missing: list[Trial],
+    rows: dict[str, Row],
+    log: _Log,
+    stop: Callable[[], None],
+) -> None:
     futures = {executor.submit(perform, trial): trial for trial in missing}
     done = len(study.trials) - len(missing)
     bar = tqdm(
@@ -175,7 +223,7 @@ def _run(executor: Executor, study: Study, missing: list[Trial], rows: dict[str,
         bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
     )
     with bar:
-        for future in as_completed(futures):
+        for future in _as_completed(futures, stop):
             trial = futures[future]
             try:
                 row = future.result()
