@@ -225,6 +225,18 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
 
 @main.command()
 @click.pass_obj
+def claims(root: Path) -> None:
+    """Hold the published claims of studies/claims.yaml to the rows of the studies: reports/claims.md and claims.csv."""
+    from notsoclevr import ledger
+    from notsoclevr.claims import judge
+
+    judged = judge(root, root / ledger.FILE)
+    ledger.write(root / REPORTS, judged)
+    click.echo(ledger.counts(judged))
+
+
+@main.command()
+@click.pass_obj
 def readme(root: Path) -> None:
     """Copy the tables of reports/comparison.md between their marks in README.md."""
     from notsoclevr import comparison
