@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from notsoclevr import comparison, report, tracking
+from notsoclevr import comparison, ledger, report, tracking
+from notsoclevr.claims import judge
 from notsoclevr.dataset import Split
 from notsoclevr.results import Cell, Missing
 from notsoclevr.training import import_tensorflow
 
 
 def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], reports: Path) -> None:
-    """Compare cells, write the report of them, and log both.
+    """Compare cells, hold the published claims to them and to the studies, write the report, and log it all.
 
     Args:
         root: The repository.
@@ -24,6 +25,8 @@ def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], repo
         StudyError: The store does not answer. The comparison is kept all the same.
     """
     comparison.write(reports, cells)
+    if (root / ledger.FILE).exists():
+        ledger.write(reports, judge(root, root / ledger.FILE))
     tables = {"Claims": reports / "claims.csv", "Success over seeds": root / "studies" / "seeds" / "summary.csv"}
     report.write(reports / "index.html", cells, missing, tables)
     print((reports / "comparison.md").read_text("utf-8"))
