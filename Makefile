@@ -28,7 +28,7 @@ repro: setup
 	notsoclevr track
 
 test: setup
-	pytest
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 ## The layer's tests on JAX and PyTorch, in an environment of their own, and the agreement of all three.
 test-backends: setup $(BACKENDS)/synced

@@ -29,6 +29,14 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DV
     os.environ.pop(name, None)
 
 
+LONG = ("test_pipeline", "test_tracking", "test_engine", "test_report_browser")  # modules that take minutes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the long modules, so that the workers of `make test` end together."""
+    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{name}" for name in LONG)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _tensorflow() -> None:
     """Set TensorFlow up as the commands do, before any test imports it."""

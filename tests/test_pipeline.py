@@ -49,7 +49,7 @@ def run(clone: Path, *command: str, check: bool = True, **environment: str) -> s
 
 
 def status(clone: Path) -> set[str]:
-    return set(json.loads(run(clone, "dvc", "status", "--json").stdout))
+    return set(json.loads(run(clone, "dvc", "status", "--json", "dvc.yaml").stdout))
 
 
 def tracked(clone: Path, *names: str) -> list[Any]:
