@@ -18,6 +18,7 @@ from .conftest import Run
 from .fabricated import CENTRES, fabricate
 
 EVIL = "<script>alert('x')</script>"
+CLAIMS = "source,claim,published,measured,seeds,verdict,missing\n"
 
 
 @pytest.fixture
@@ -90,9 +91,11 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (few / "coordconv_regressor-quadrant" / "run.json").write_text(
         json.dumps({"run_id": f"</script>{EVIL}", "experiment_id": f'"{EVIL}'})
     )
-    (tmp_path / "claims.csv").write_text(f"claim,verdict\n{EVIL},refuted\n")
+    (tmp_path / "rates.csv").write_text(f"model,perfect\n{EVIL},20\n")
+    claims = tmp_path / "claims.csv"
+    claims.write_text(CLAIMS + f"{EVIL},{EVIL},{EVIL},{EVIL},5,holds,\n{EVIL},{EVIL},-,-,0,not tested,{EVIL}\n")
     missing = Missing(model="pooled_regressor", split="quadrant", reason=f"damaged: {EVIL}")
-    report.write(tmp_path / "index.html", [cell], [missing], {f"Claims {EVIL}": tmp_path / "claims.csv"})
+    report.write(tmp_path / "index.html", [cell], [missing], {f"Rates {EVIL}": tmp_path / "rates.csv"}, claims)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert EVIL not in page
     assert page.count("<script") == page.count("</script>") == 3
@@ -102,12 +105,23 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_more_tables_are_shown_when_their_files_exist(few: Path, tmp_path: Path) -> None:
     cells, _ = results.load_matrix(few)
-    tables = {"Claims": tmp_path / "claims.csv"}
-    report.write(tmp_path / "index.html", cells, (), tables)
-    assert "Claims" not in (tmp_path / "index.html").read_text("utf-8")
-    tables["Claims"].write_text("claim,verdict\nmax pooling is needed,confirmed\n")
-    report.write(tmp_path / "index.html", cells, (), tables)
-    assert "max pooling is needed" in (tmp_path / "index.html").read_text("utf-8")
+    tables, claims = {"Over seeds": tmp_path / "rates.csv"}, tmp_path / "claims.csv"
+    report.write(tmp_path / "index.html", cells, (), tables, claims)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "Over seeds" not in page
+    assert "What was claimed" not in page
+    tables["Over seeds"].write_text("model,settings,perfect\ndeconv_painter,,0\n")
+    claims.write_text(
+        CLAIMS
+        + "paper,max pooling is needed,always,median 0.5; lowest 0.25,5,does not hold,\n"
+        + "critics,nobody knows,-,-,0,not tested,seeds\n"
+    )
+    report.write(tmp_path / "index.html", cells, (), tables, claims)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "<td>deconv_painter</td><td>0</td>" in page  # without the column that says nothing
+    assert "<div>median 0.5</div><div>lowest 0.25</div>" in page
+    assert '<b class="ruling does-not-hold">does not hold</b>' in page
+    assert "1 not tested" in page
 
 
 def damage(folder: Path, how: str) -> None:

@@ -27,8 +27,8 @@ def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], repo
     comparison.write(reports, cells)
     if (root / ledger.FILE).exists():
         ledger.write(reports, judge(root, root / ledger.FILE))
-    tables = {"Claims": reports / "claims.csv", "Success over seeds": root / "studies" / "seeds" / "summary.csv"}
-    report.write(reports / "index.html", cells, missing, tables)
+    tables = {"Success over seeds": root / "studies" / "seeds" / "summary.csv"}
+    report.write(reports / "index.html", cells, missing, tables, reports / "claims.csv")
     print((reports / "comparison.md").read_text("utf-8"))
     with tracking.store(root) as client:
         tracking.log_comparison(client, root, reports, cells)

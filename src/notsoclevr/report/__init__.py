@@ -13,9 +13,11 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import itertools
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -199,16 +201,35 @@ def _headline(cells: Sequence[Cell]) -> dict[str, Any] | None:
 
 
 def _table(path: Path) -> Table | None:
-    """Read a CSV file to print it; None if it is not there."""
+    """Read a CSV file to print it, without columns that are empty throughout; None if it is not there."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.reader(file)) or None
+            rows = list(csv.reader(file))
     except OSError:
         return None
+    used = [any(column[1:]) or not column[1:] for column in zip(*rows, strict=True)]
+    return [list(itertools.compress(row, used)) for row in rows] or None
+
+
+def _claims(path: Path | None) -> dict[str, Any] | None:
+    """Read the ledger, what is decided apart from what is not; None if it is not there."""
+    rows = _table(path) if path else None
+    if not rows:
+        return None
+    claims = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+    return {
+        "counts": Counter(claim["verdict"] for claim in claims).most_common(),
+        "decided": [claim for claim in claims if claim["verdict"] != "not tested"],
+        "open": [claim for claim in claims if claim["verdict"] == "not tested"],
+    }
 
 
 def write(
-    path: Path, cells: Sequence[Cell], missing: Sequence[Missing] = (), tables: Mapping[str, Path] | None = None
+    path: Path,
+    cells: Sequence[Cell],
+    missing: Sequence[Missing] = (),
+    tables: Mapping[str, Path] | None = None,
+    claims: Path | None = None,
 ) -> None:
     """Write the report.
 
@@ -217,6 +238,7 @@ def write(
         cells: What to show, in order.
         missing: Cells that should be there too, and why they are not.
         tables: More to print if it exists: heading to CSV file.
+        claims: The ledger, claims.csv, if it exists.
     """
     entries = [_entry(cell) for cell in cells]
     splits = [split for split in reversed(SPLITS) if any(entry["split"] == split for entry in entries)]
@@ -255,6 +277,7 @@ def write(
         colours={name: getattr(figures, name.upper()) for name in ("right", "near", "wrong", "far", "mute")},
         headline=_headline(cells),
         pixels=pixels,
+        claims=_claims(claims),
         tables={heading: rows for heading, file in (tables or {}).items() if (rows := _table(file))},
     )
     with replacing(path) as temporary:
