@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -41,6 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _tensorflow() -> None:
     """Set TensorFlow up as the commands do, before any test imports it."""
     import_tensorflow()
+
+
+@pytest.fixture(autouse=True)
+def _no_store_left_behind() -> Iterator[None]:
+    """Take back what MLflow tells the processes that a test starts, when an earlier one has used a store."""
+    yield
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def shrink(params: Path, **settings: Any) -> None:
