@@ -31,12 +31,19 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from tried import GROUPS  # noqa: E402
 
+from notsoclevr.config import load  # noqa: E402
 from notsoclevr.dataset import Dataset, Split, generate, split_quadrant, split_uniform  # noqa: E402
 from notsoclevr.models import MODELS  # noqa: E402
+from notsoclevr.recipes import Recipe  # noqa: E402
 from notsoclevr.tasks import TASKS, Task  # noqa: E402
 
 RESULTS = Path(__file__).with_name("results.csv")
-RECIPE_KEYS = list(dict.fromkeys(field.name for model in MODELS.values() for field in dataclasses.fields(model.recipe)))
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+# The settings that were searched; those that came later are as params.yaml has them.
+RECIPE_KEYS = [
+    *("scale_coordinates", "kernel_initializer", "optimizer", "learning_rate", "beta_2", "schedule", "warmup_epochs"),
+    *("weight_decay", "batch_size", "epochs", "width", "kernel_size", "batch_norm", "pixel_value"),
+]
 RUN_KEYS = ["model", "split", "held_out", "seed", *RECIPE_KEYS]
 FOUND_KEYS = [
     "group",
@@ -59,8 +66,8 @@ def runs(names: list[str]) -> Iterator[Run]:
     """Every run of the named groups: the values of `RUN_KEYS` and the name of its group."""
     for name in names:
         for model, split, held_out, seeds, recipe in GROUPS[name]:
-            # Fails at once, before any training, on a key that is wrong or missing.
-            MODELS[model].recipe(**recipe)
+            # Fails at once, before any training, on a key that is wrong.
+            recipe_of(model, recipe)
             for seed in seeds:
                 yield {
                     "group": name,
@@ -70,6 +77,15 @@ def runs(names: list[str]) -> Iterator[Run]:
                     "seed": seed,
                     **recipe,
                 }
+
+
+def recipe_of(model: str, values: Run) -> Recipe:
+    """The recipe of params.yaml with what a run says of it."""
+    names = {field.name for field in dataclasses.fields(MODELS[model].recipe)}
+    searched = {name: value for name, value in values.items() if name in RECIPE_KEYS}
+    if unknown := set(searched) - names:
+        raise ValueError(f"{unknown} is no setting of {model}")
+    return dataclasses.replace(load(PARAMS).models[model], **searched)
 
 
 def identity(run: Run) -> tuple[str, ...]:
@@ -125,7 +141,7 @@ class Measure(keras.callbacks.Callback):
 
 def train(run: Run) -> Run:
     """Train one network as the study trains it, and give its row."""
-    recipe = MODELS[run["model"]].recipe(**{key: run[key] for key in RECIPE_KEYS if key in run})
+    recipe = recipe_of(run["model"], run)
     task, split = TASKS[MODELS[run["model"]].task], split_of(run)
     keras.backend.clear_session()
     keras.utils.set_random_seed(run["seed"])
