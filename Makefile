@@ -11,7 +11,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test test-backends ui lint bench readme
+.PHONY: setup repro test test-backends ui lint bench example readme
 
 setup: $(VENV)/synced
 
@@ -53,6 +53,11 @@ lint: setup
 	ruff check
 	ruff format --check
 	mypy
+
+## The numbers of the guide's example: examples/*.txt.
+example: setup
+	python examples/locate.py --seeds 5 > examples/locate.txt
+	python examples/locate.py --epochs 30 > examples/locate_long.txt
 
 ## Put the tables of reports/comparison.md into README.md.
 readme: setup

@@ -33,6 +33,17 @@ def test_coordconv_locates_what_pooling_cannot(locate):
     assert unseen < plain_unseen / 2
 
 
+def test_the_guide_has_the_numbers_that_were_measured():
+    guide = " ".join((EXAMPLE.parents[1] / "docs" / "coordconv.md").read_text("utf-8").split())
+    for line in (EXAMPLE.parent / "locate.txt").read_text("utf-8").splitlines()[1:]:
+        _, weights, seen, seen_spread, unseen, unseen_spread, _ = line.split()
+        assert f"| {weights} | {seen} px {seen_spread} | {unseen} px {unseen_spread} |" in guide
+    long = [line.split() for line in (EXAMPLE.parent / "locate_long.txt").read_text("utf-8").splitlines()[1:]]
+    (pooling, flattening, coordconv) = [(row[2], row[3]) for row in long]
+    said = "pooling is at {} and {} px, flattening at {} and {}, CoordConv at {} and {}."
+    assert said.format(*pooling, *flattening, *coordconv) in guide
+
+
 def test_prints_a_table(locate, capsys):
     table = locate["main"](images=64, epochs=1)
     lines = capsys.readouterr().out.splitlines()
