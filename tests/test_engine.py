@@ -110,15 +110,16 @@ def test_a_study_runs_what_it_lacks_and_nothing_else(home: Path) -> None:
     assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
 
 
-def test_rows_that_mlflow_does_not_know_are_logged_without_training(home: Path) -> None:
-    path = write(home, BLOCK)
+@pytest.mark.parametrize("seeds", [[0], [0, 1]])
+def test_rows_that_mlflow_does_not_know_are_logged_without_training(home: Path, seeds: list[int]) -> None:
+    path = write(home, BLOCK | {"seed": seeds})
     study = load_study(path, home)
     rows = {trial.key: trial.row({"test_exact": 0.25, "train_exact": 1.0}) for trial in study.trials}
     engine.save_rows(study, rows)
     for _ in range(2):  # the second time there is nothing to log
         assert engine.run_study(home, study, workers=1, scheduler=None) == 0
         _, children = study_runs(home)
-        assert [run.data.metrics["test_exact"] for run in children] == [0.25, 0.25]
+        assert [run.data.metrics["test_exact"] for run in children] == [0.25] * len(seeds)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 120) -> None:

@@ -255,9 +255,14 @@ class _Log:
         self._study = study
         self._open = True
         self._run_id: str | None = None
+        self._known: set[str] = set()  # digests of the rows that MLflow had when the study was opened
 
     def add(self, rows: list[Row]) -> None:
-        self._tell(lambda client, run_id: tracking.log_trials(client, run_id, rows))
+        def log(client: Any, run_id: str) -> None:
+            new = [row for row in rows if row["digest"] not in self._known]
+            tracking.log_trials(client, run_id, self._study.name, new)
+
+        self._tell(log)
 
     def close(self, status: str) -> None:
         study = self._study
@@ -271,6 +276,7 @@ class _Log:
             with tracking.store(self._root) as client:
                 if self._run_id is None:
                     self._run_id = tracking.open_study(client, self._root, self._study)
+                    self._known = tracking.known_trials(client, self._run_id)
                 message(client, self._run_id)
         except tracking.UnreachableError as error:
             self._open = False

@@ -360,25 +360,31 @@ def open_study(client: MlflowClient, root: Path, study: Study) -> str:
     return run_id
 
 
-def log_trials(client: MlflowClient, parent: str, rows: Sequence[Mapping[str, str]]) -> None:
-    """Log rows of a study, each as a child of its run; those that it has are left as they are.
+def known_trials(client: MlflowClient, parent: str) -> set[str]:
+    """Give the digests of the rows that a study's run has a finished child of.
 
     Args:
         client: Of the store.
         parent: Id of the study's run.
-        rows: Of results.csv.
+    """
+    experiment = _experiment_id(client, EXPERIMENT.format("studies"))
+    children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)
+    return {child.data.tags.get(DIGEST, "") for child in children if child.info.status != "RUNNING"}
+
+
+def log_trials(client: MlflowClient, parent: str, study: str, rows: Sequence[Mapping[str, str]]) -> None:
+    """Log rows of a study, each as a child of its run.
+
+    Args:
+        client: Of the store.
+        parent: Id of the study's run.
+        study: Its name.
+        rows: Of results.csv, that the run has no child of.
     """
     from mlflow.entities import Metric, Param, RunTag
 
-    experiment = client.get_run(parent).info.experiment_id
-    known: set[str] = set()
-    if len(rows) > 1:
-        children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)
-        known = {child.data.tags.get(DIGEST, "") for child in children if child.info.status != "RUNNING"}
-    study = client.get_run(parent).data.tags["study"]
+    experiment = _experiment_id(client, EXPERIMENT.format("studies"))
     for row in rows:
-        if row["digest"] in known:
-            continue
         tags = {name: row[name] for name in ("variant", "settings", "error") if row[name]}
         tags |= {"study": study, "role": "trial", "mlflow.parentRunId": parent, DIGEST: row["digest"]}
         tags["mlflow.runName"] = f"{row['model']}-{row['split']} {row['settings']} seed {row['seed']}"
