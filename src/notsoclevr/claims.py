@@ -36,6 +36,7 @@ from notsoclevr.config import check, read_yaml
 from notsoclevr.errors import StudyError
 from notsoclevr.evidence import Entry, Sources, select
 from notsoclevr.recipes import STRICT, Count
+from notsoclevr.studies import is_perfect
 
 VERDICTS = ("holds", "holds in part", "does not hold", "not tested")
 NEVER = ("epochs_to_perfect", "seconds_to_perfect")  # empty where a network never was perfect
@@ -301,7 +302,7 @@ def _value(entry: Entry, test: Test, at: str) -> float:
     row = entry.measured
     try:
         if test.column is None:
-            return float(float(row["train_exact"]) == float(row["test_exact"]) == 1)
+            return float(is_perfect(row))
         if row[test.column] == "":
             if test.column in NEVER:
                 return math.inf

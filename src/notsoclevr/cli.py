@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from notsoclevr import dataset
-from notsoclevr.config import PARAMS, load
+from notsoclevr.config import PARAMS, SETTINGS, load
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.training import Experiment
@@ -31,7 +30,6 @@ RESULTS = Path("results")
 REPORTS = Path("reports")
 IN_PLACE = f"In place of the one in {PARAMS}."
 SHOWN = ("learning_rate", "batch_size", "epochs")  # settings that `train --help` names
-SETTINGS = list(dict.fromkeys(field.name for model in MODELS.values() for field in fields(model.recipe)))
 
 
 def find_root() -> Path:
@@ -211,13 +209,9 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
     """
     if workers and scheduler:
         raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
-    from notsoclevr import studies
+    from notsoclevr import engine, studies
 
     asked = studies.load_study(path, root)
-    studies.load_rows(asked.results)
-
-    from notsoclevr import engine
-
     failed = engine.run_study(root, asked, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
     if failed:
         raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PARAMS = "params.yaml"
+# of the recipe of any model
+SETTINGS = tuple(dict.fromkeys(field.name for model in MODELS.values() for field in fields(model.recipe)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ import itertools
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from notsoclevr.atomic import replacing
-from notsoclevr.config import PARAMS, check, configure, read_yaml
+from notsoclevr.config import PARAMS, SETTINGS, check, configure, read_yaml
 from notsoclevr.dataset import SPLITS
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
@@ -47,9 +47,8 @@ from notsoclevr.training import Experiment
 Row = dict[str, str]
 Names = str | list[str]
 
-RECIPE_KEYS = tuple(dict.fromkeys(field.name for model in MODELS.values() for field in fields(model.recipe)))
 SPLIT_KEYS = ("split_train_share", "split_seed", "split_corner", "split_boundary")
-CONTENT = ("model", "split", *SPLIT_KEYS, "seed", *RECIPE_KEYS, "measure_every")  # what decides an experiment
+CONTENT = ("model", "split", *SPLIT_KEYS, "seed", *SETTINGS, "measure_every")  # what decides an experiment
 MEASURED = (
     *("parameters", "epochs_to_perfect", "seconds_to_perfect", "train_seconds", "train_loss", "test_loss"),
     *("train_exact", "test_exact", "train_iou", "test_iou", "train_error_px", "test_error_px", "test_exact_by_epoch"),
@@ -321,8 +320,12 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 
 
 def is_perfect(row: Row) -> bool:
-    """Say whether every example of both halves was answered exactly after the last epoch."""
-    return row["train_exact"] == row["test_exact"] == "1.0"
+    """Say whether every example of both halves was answered exactly after the last epoch.
+
+    Raises:
+        ValueError: A share is no number.
+    """
+    return float(row["train_exact"]) == float(row["test_exact"]) == 1
 
 
 def spread(values: Sequence[float]) -> str:

@@ -154,6 +154,7 @@ def _entry(cell: Cell) -> dict[str, Any]:
     """Give what the page knows of a cell, but for its images."""
     model = MODELS[cell.metrics["model"]]
     frame = figures.block(cell.predictions["is_test"].reshape(POSITIONS, POSITIONS))
+    row = compare(cell)
     return {
         "name": cell.name,
         "model": cell.metrics["model"],
@@ -166,8 +167,8 @@ def _entry(cell: Cell) -> dict[str, Any]:
         "tested": _tested(cell),
         "frame": frame and [place + MARGIN for place in frame],
         "map": _map(cell),
-        "row": wording(compare(cell), time(cell)),
-        "share": compare(cell)["test_exact"],
+        "row": wording(row, time(cell)),
+        "share": row["test_exact"],
         "run": _run(cell),
         "history": {name: [row[name] for row in cell.history] for name in cell.history[0]},
         "seconds": np.cumsum(cell.timings["epoch_seconds"]).round(3).tolist(),
