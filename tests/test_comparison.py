@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notsoclevr import comparison, results
+from notsoclevr import comparison, markdown, results
 from notsoclevr.dataset import Dataset, split_quadrant
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
@@ -66,7 +66,7 @@ def test_markdown_has_a_row_a_cell(cells: list[results.Cell]) -> None:
     [(1.0, "100 %"), (0.9999, "99.99 %"), (0.9995, "99.95 %"), (0.0, "0 %"), (0.0004, "0.04 %"), (0.858, "85.8 %")],
 )
 def test_shares_are_not_rounded_into_perfection(value: float, shown: str) -> None:
-    assert comparison._share(value) == shown
+    assert markdown.share(value) == shown
 
 
 def test_readme_is_updated_between_its_marks(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from notsoclevr import comparison_figures as figures
 from notsoclevr.atomic import replacing
 from notsoclevr.errors import StudyError
+from notsoclevr.markdown import NONE, share, table
 from notsoclevr.models import MODELS
 from notsoclevr.published import PUBLISHED, Published
 from notsoclevr.results import Cell, write_rows
@@ -45,56 +46,38 @@ def time(cell: Cell) -> dict[str, Any]:
     }
 
 
-NONE = "–"  # noqa: RUF001 - an en dash is what tables have for nothing
-
-
-def _share(value: float | None) -> str:
-    if value is None:
-        return NONE
-    # never round up to a perfection, or down to a failure, that was not measured
-    shown = f"{value:.1%}"
-    if (shown == "100.0%") != (value == 1) or (shown == "0.0%") != (value == 0):
-        shown = f"{value:.2%}"
-    return shown.replace(".0%", "%").replace("%", " %")
-
-
 def markdown(cells: Sequence[Cell]) -> str:
     """Write the comparison as Markdown tables, one a task, published beside ours."""
     lines: list[str] = []
     for task in dict.fromkeys(cell.task for cell in cells):
         measure = "IoU, test" if task == "rendering" else "error, test"
         header = ["model", "split", "parameters", "train", "test", measure, "perfect after", "tutorial", "paper"]
-        lines += [f"**{task.capitalize()}**", "", _line(header), _line(["---", "---", *["---:"] * 7])]
-        lines += [_line(list(wording(compare(cell), time(cell)).values())) for cell in cells if cell.task == task]
-        lines.append("")
+        rows = [list(wording(compare(cell), time(cell)).values()) for cell in cells if cell.task == task]
+        lines += [f"**{task.capitalize()}**", "", *table(header, rows, words=2), ""]
     return "\n".join(lines)
 
 
 def wording(row: dict[str, Any], timing: dict[str, Any]) -> dict[str, str]:
     """Say the rows of a cell in comparison.csv and timings.csv as a table prints them, by column."""
     rendering = row["task"] == "rendering"
-    perfect, tutorial, paper = "never", NONE, _share(row["paper_test"])
+    perfect, tutorial, paper = "never", NONE, share(row["paper_test"])
     if timing["epochs_to_perfect"] is not None:
         perfect = f"epoch {timing['epochs_to_perfect']}, {timing['seconds_to_perfect']:.0f} s"
     if row["tutorial_test"] is not None:
-        tutorial = f"{_share(row['tutorial_train'])}, {_share(row['tutorial_test'])}"
+        tutorial = f"{share(row['tutorial_train'])}, {share(row['tutorial_test'])}"
     if rendering and row["paper_test"] is not None:
         paper = f"IoU {row['paper_test']:.2f}"
     return {
         "model": MODELS[row["model"]].title,
         "split": row["split"],
         "parameters": f"{row['parameters']:,}",
-        "train": _share(row["train_exact"]),
-        "test": _share(row["test_exact"]),
+        "train": share(row["train_exact"]),
+        "test": share(row["test_exact"]),
         "measure": f"{row['test_iou']:.3f}" if rendering else f"{row['test_error_px']:.2f} px",
         "perfect": perfect,
         "tutorial": tutorial,
         "paper": paper,
     }
-
-
-def _line(fields: Sequence[str]) -> str:
-    return f"| {' | '.join(fields)} |"
 
 
 def write(directory: Path, cells: Sequence[Cell]) -> None:

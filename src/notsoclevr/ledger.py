@@ -9,6 +9,7 @@ from typing import Any
 
 from notsoclevr.atomic import replacing
 from notsoclevr.claims import BY_EPOCH, VERDICTS, Finding, Judged, Test
+from notsoclevr.markdown import flat, table
 from notsoclevr.results import write_rows
 from notsoclevr.studies import text
 
@@ -135,26 +136,22 @@ def markdown(judged: Sequence[Judged]) -> str:
     header = ("claim", "published", "ours", "seeds", "verdict")
     for group, title in GROUPS.items():
         own = [each for each in judged if each.group == group]
-        lines += [f"## {title}", "", _line(header), _line(["---"] * len(header))] if own else []
-        for each in own:
-            claim = f"{each.claim.statement} ({each.claim.source}; `{each.claim.id}`)"
-            ours = "<br>".join(measured(each))
-            lines.append(_line([claim, each.claim.published, ours, seeds(each), f"**{each.verdict}**"]))
-        lines += [""] if own else []
+        rows = [
+            (
+                f"{each.claim.statement} ({each.claim.source}; `{each.claim.id}`)",
+                each.claim.published,
+                "<br>".join(measured(each)),
+                seeds(each),
+                f"**{each.verdict}**",
+            )
+            for each in own
+        ]
+        lines += [f"## {title}", "", *table(header, rows), ""] if own else []
     if lacking := [each for each in judged if missing(each)]:
         lines += ["## Missing rows", ""]
         lines += [f"- `{each.claim.id}`: {'; '.join(missing(each))}" for each in lacking]
         lines.append("")
     return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    escaped = [_flat(cell).replace("|", "\\|") for cell in cells]
-    return f"| {' | '.join(escaped)} |"
-
-
-def _flat(words: str) -> str:
-    return " ".join(words.split())
 
 
 def write(reports: Path, judged: Sequence[Judged]) -> None:
@@ -169,9 +166,9 @@ def write(reports: Path, judged: Sequence[Judged]) -> None:
     """
     rows: list[dict[str, Any]] = [
         {
-            "source": f"{each.group}: {_flat(each.claim.source)}",
-            "claim": _flat(each.claim.statement),
-            "published": _flat(each.claim.published),
+            "source": f"{each.group}: {flat(each.claim.source)}",
+            "claim": flat(each.claim.statement),
+            "published": flat(each.claim.published),
             "measured": "; ".join(measured(each)),
             "seeds": seeds(each),
             "verdict": each.verdict,

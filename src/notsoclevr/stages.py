@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from notsoclevr import comparison, ledger, report, tracking
+from notsoclevr import comparison, ledger, report, studies_page, tracking
 from notsoclevr.claims import judge
 from notsoclevr.dataset import Split
 from notsoclevr.results import Cell, Missing
@@ -13,7 +13,7 @@ from notsoclevr.training import import_tensorflow
 
 
 def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], reports: Path) -> None:
-    """Compare cells, hold the published claims to them and to the studies, write the report, and log it all.
+    """Compare cells, hold the published claims to them and to the studies, write the pages, and log it all.
 
     Args:
         root: The repository.
@@ -27,6 +27,7 @@ def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], repo
     comparison.write(reports, cells)
     if (root / ledger.FILE).exists():
         ledger.write(reports, judge(root, root / ledger.FILE))
+    studies_page.write(reports, root)
     tables = {"Success over seeds": root / "studies" / "seeds" / "summary.csv"}
     report.write(reports / "index.html", cells, missing, tables, reports / "claims.csv")
     print((reports / "comparison.md").read_text("utf-8"))

@@ -1,0 +1,148 @@
+"""The studies as a page for people: reports/studies.md, with a picture where it tells more than a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from notsoclevr import study_figures as figures
+from notsoclevr.atomic import replacing
+from notsoclevr.markdown import share, table
+from notsoclevr.models import MODELS
+from notsoclevr.published import PUBLISHED, Published
+from notsoclevr.studies import Row, Study, asked_for, load_rows, load_study, summarise
+
+# From what was claimed to what it rests on; studies that are not named come after these, by name.
+ORDER = ("seeds", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
+
+
+def write(reports: Path, root: Path) -> None:
+    """Write studies.md, and figures/<study>.png for those studies that have one.
+
+    Args:
+        reports: Where to.
+        root: The repository.
+
+    Raises:
+        StudyError: A study file or the rows beside it are not what they should be.
+        OSError: The page cannot be written.
+    """
+    paths = {path.parent.name: path for path in root.glob("studies/*/study.yaml")}
+    names = [name for name in ORDER if name in paths] + sorted(paths.keys() - set(ORDER))
+    lines = [
+        "# The studies",
+        "",
+        "Written by `notsoclevr evaluate` from studies/*/results.csv. *train* and *test*: the shares answered exactly",
+        "after the last epoch, the median of the runs and in brackets the lowest and the highest; *perfect*: the runs",
+        "that answered all 3,136 examples exactly. docs/studies.md says how a study is run.",
+        "",
+    ]
+    for name in names:
+        lines += _section(load_study(paths[name], root), reports)
+    with replacing(reports / "studies.md") as page:
+        page.write_text("\n".join(lines), "utf-8")
+
+
+def _section(study: Study, reports: Path) -> list[str]:
+    rows = asked_for(study, load_rows(study.results))
+    ended = [row for row in rows if not row["error"]]
+    lines = [f"## {study.name}", "", f"{study.about}. {len(rows):,} of {len(study.trials):,} experiments have run", ""]
+    lines[2] += f", {len(rows) - len(ended)} of them failed." if len(ended) < len(rows) else "."
+    if not ended:
+        return lines
+    if picture := PICTURES.get(study.name):
+        with replacing(reports / "figures" / f"{study.name}.png") as path:
+            picture(path, ended)
+        lines += [f"![{study.about}](figures/{study.name}.png)", ""]
+    lines += [*EXTRACTS.get(study.name, _nothing)(ended), *_summary(rows)]
+    return lines
+
+
+def _summary(rows: Sequence[Row]) -> list[str]:
+    """Give the table of a study: a line for the runs that differ by nothing but the seed."""
+    titles = {
+        "variant": "variant",
+        "model": "model",
+        "split": "split",
+        "settings": "settings",
+        "runs": "perfect",
+        "train_exact": "train",
+        "test_exact": "test",
+        "test_iou": "IoU, test",
+        "test_error_px": "error, test, px",
+        "epochs_to_perfect": "epochs to perfect",
+        "seconds_to_perfect": "seconds to perfect",
+    }
+    lines = [
+        line | {"model": MODELS[line["model"]].title, "runs": f"{line['perfect']} of {line['seeds']}"}
+        for line in summarise(rows)
+    ]
+    shown = [name for name in titles if any(line[name] for line in lines)]
+    words = len({"variant", "model", "split", "settings"} & dict.fromkeys(shown).keys())
+    cells = [[line[name] for name in shown] for line in lines]
+    return [*table([titles[name] for name in shown], cells, words=words), ""]
+
+
+def _nothing(rows: Sequence[Row]) -> list[str]:
+    return []
+
+
+def _strips(path: Path, rows: Sequence[Row]) -> None:
+    groups: dict[str, list[Row]] = {}
+    several = len({row["variant"] for row in rows if MODELS[row["model"]].coordinates}) > 1
+    for row in rows:
+        name = f"{MODELS[row['model']].title}, {row['split']}"
+        if several:
+            name = ", ".join(filter(None, (row["variant"].replace("_", " "), row["settings"], name)))
+        groups.setdefault(name, []).append(row)
+    figures.save_strips(path, groups)
+
+
+def _beside_published(rows: Sequence[Row]) -> list[str]:
+    """Give the tutorial's tables with ours beside them: the runs with its own settings."""
+    lines = []
+    for row in rows:
+        if row["variant"] == "table":
+            published = PUBLISHED.get((row["model"], row["split"]), Published())
+            ours, theirs = (row["train_exact"], row["test_exact"]), (published.tutorial_train, published.tutorial_test)
+            iou = f"{float(row['test_iou']):.3f}" if row["test_iou"] else ""
+            line = [MODELS[row["model"]].title, row["split"], row["learning_rate"], row["epochs"]]
+            lines.append([*line, *map(share, theirs), *(share(float(value)) for value in ours), iou])
+    header = [
+        "model",
+        "split",
+        "rate",
+        "epochs",
+        "tutorial, train",
+        "tutorial, test",
+        "ours, train",
+        "ours, test",
+        "IoU",
+    ]
+    return [*table(header, lines, words=2), ""] if lines else []
+
+
+def _best(rows: Sequence[Row]) -> list[str]:
+    """Give the best run for each model and split: chosen by its test score, as the paper chose."""
+    lines = []
+    for model, split in dict.fromkeys((row["model"], row["split"]) for row in rows):
+        measure = "test_iou" if MODELS[model].task == "rendering" else "test_exact"
+        runs = [row for row in rows if (row["model"], row["split"]) == (model, split)]
+        best = max(runs, key=lambda row: float(row[measure]))
+        exact = [share(float(best[name])) for name in ("train_exact", "test_exact")]
+        iou = f"{float(best['test_iou']):.3f}" if best["test_iou"] else ""
+        lines.append([MODELS[model].title, split, best["settings"], f"{len(runs)}", *exact, iou])
+    said = "The best of each, chosen by its score on the test half, as the paper chose:"
+    return [said, "", *table(["model", "split", "settings", "runs", "train", "test", "IoU"], lines, words=3), ""]
+
+
+PICTURES: Mapping[str, Callable[[Path, Sequence[Row]], None]] = {
+    "seeds": _strips,
+    "ablations": _strips,
+    "sample_efficiency": figures.save_shares,
+}
+EXTRACTS: Mapping[str, Callable[[Sequence[Row]], list[str]]] = {
+    "replication": _beside_published,
+    "paper_grid": _best,
+    "paper_grid_subset": _best,
+}
