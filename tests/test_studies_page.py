@@ -25,7 +25,7 @@ def add_study(root: Path, name: str, block: dict[str, Any], *outcomes: dict[str,
     path = root / "studies" / name / "study.yaml"
     path.parent.mkdir(parents=True)
     shutil.copy(ROOT / "params.yaml", root)
-    path.write_text(yaml.safe_dump({"about": f"What of {name}?", "experiments": [block]}), "utf-8")
+    path.write_text(yaml.safe_dump({"about": f"All of {name}", "experiments": [block]}), "utf-8")
     study = studies.load_study(path, root)
     rows = [
         trial.row({}, error=outcome) if isinstance(outcome, str) else trial.row(outcome)
@@ -46,7 +46,7 @@ def page_of(root: Path) -> str:
 
 def test_a_study_without_rows_says_so(tmp_path: Path) -> None:
     add_study(tmp_path, "seeds", SEEDS)
-    assert "## seeds\n\nWhat of seeds? 0 of 3 experiments have run.\n" in page_of(tmp_path)
+    assert "## seeds\n\nAll of seeds. 0 of 3 experiments have run.\n" in page_of(tmp_path)
     assert not (tmp_path / "reports" / "figures").exists()
 
 
@@ -54,7 +54,7 @@ def test_success_over_seeds_is_counted_and_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "seeds", SEEDS, exact(1.0, 1.0), exact(1.0, 0.5), exact(1.0, 1.0))
     page = page_of(tmp_path)
     assert "| coordconv | CoordConv regressor | quadrant | 2 of 3 | 1 | 1 (0.5 to 1) |" in page
-    assert "![What of seeds?](figures/seeds.png)" in page
+    assert "![All of seeds](figures/seeds.png)" in page
     assert (tmp_path / "reports" / "figures" / "seeds.png").stat().st_size > 5000
 
 
