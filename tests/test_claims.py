@@ -165,8 +165,9 @@ def test_rows_that_the_study_no_longer_asks_for_do_not_count(root: Path) -> None
 
 def test_a_setting_of_params_yaml_that_moves_on_leaves_the_rows_behind(root: Path) -> None:
     fill(root, FAST, 1.0, 1.0, 1.0)
-    params = root / "params.yaml"
-    params.write_text(params.read_text("utf-8").replace("pixel_value: 32", "pixel_value: 16"), "utf-8")
+    params = yaml.safe_load((root / "params.yaml").read_text("utf-8"))
+    params["models"]["coordconv_regressor"]["pixel_value"] += 1
+    (root / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
     assert judge(root, a_test()).verdict == "not tested"
 
 
