@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import shutil
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,12 @@ def test_rows_that_were_edited_leave_the_page_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="cut or edited"):
         page_of(tmp_path)
     assert (tmp_path / "reports" / "studies.md").read_text("utf-8") == page
+
+
+def test_the_guide_has_the_throughput_that_was_measured() -> None:
+    with (ROOT / "benchmarks" / "throughput.csv").open(newline="") as file:
+        rates = {(row["executor"], row["workers"]): int(row["experiments_an_hour"]) for row in csv.DictReader(file)}
+    guide = (ROOT / "docs" / "studies.md").read_text("utf-8")
+    for executor in ("dask", "processes"):
+        one, two = (rates[executor, workers] for workers in ("1", "2"))
+        assert f"| {one} | {two} | {two / one:.2f} |" in guide
