@@ -88,14 +88,14 @@ def _nothing(rows: Sequence[Row]) -> list[str]:
 
 
 def _strips(path: Path, rows: Sequence[Row]) -> None:
-    groups: dict[str, list[Row]] = {}
-    several = len({row["variant"] for row in rows if MODELS[row["model"]].coordinates}) > 1
+    kinds: dict[str, dict[str, list[Row]]] = {}
+    cells = {(row["variant"], row["model"], row["split"]) for row in rows}
+    several = len({cell[1:] for cell in cells}) < len(cells)  # is a cell there in more than one variant?
     for row in rows:
-        name = f"{MODELS[row['model']].title}, {row['split']}"
-        if several:
-            name = ", ".join(filter(None, (row["variant"].replace("_", " "), row["settings"], name)))
-        groups.setdefault(name, []).append(row)
-    figures.save_strips(path, groups)
+        variant = row["variant"].replace("_", " ") if several else ""
+        name = ", ".join(filter(None, [variant, MODELS[row["model"]].title, row["settings"]]))
+        kinds.setdefault(name, {}).setdefault(row["split"], []).append(row)
+    figures.save_strips(path, kinds)
 
 
 def _beside_published(rows: Sequence[Row]) -> list[str]:

@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
@@ -17,33 +18,44 @@ from notsoclevr.models import MODELS
 from notsoclevr.studies import Row, is_perfect
 
 
-def save_strips(path: Path, groups: Mapping[str, Sequence[Row]]) -> None:
+def save_strips(path: Path, kinds: Mapping[str, Mapping[str, Sequence[Row]]]) -> None:
     """Write every run of a study as a dot: how much of its test half it ended exact on, a line a kind of run.
 
     Args:
         path: The picture.
-        groups: What to call a line, and its runs, none of which failed.
+        kinds: What to call a line, and its runs by the name of their split, a panel each; none of the runs failed.
     """
-    figure = Figure(figsize=(8.0, 0.24 * len(groups) + 0.9), layout="constrained")
-    axes = figure.subplots()
-    for place, runs in enumerate(groups.values()):
-        exact = sorted(float(run["test_exact"]) for run in runs)
-        # runs that ended alike stand beside each other, not on top of each other
-        alike = [(exact.count(value), n - exact.index(value)) for n, value in enumerate(exact)]
-        heights = [place + (n - (of - 1) / 2) * min(0.1, 0.7 / of) for of, n in alike]
-        axes.plot(exact, heights, ".", color=figures.COLOURS[runs[0]["model"]], markersize=5, alpha=0.7, clip_on=False)
-        perfect = sum(map(is_perfect, runs))
-        colour = figures.RIGHT if perfect == len(runs) else figures.INK
-        axes.text(1.03, place, f"{perfect} of {len(runs)}", color=colour, fontsize=8, va="center")
-        if place:
-            axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
-    axes.text(1.03, -0.95, "perfect", fontsize=8, va="center", color=figures.INK)
-    axes.set_yticks(range(len(groups)), list(groups), fontsize=8)
-    axes.set(xlim=(-0.01, 1.01), ylim=(len(groups) - 0.5, -0.5), xlabel="exact on the test half, a dot a run")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    splits = sorted({split for runs in kinds.values() for split in runs}, reverse=True)  # uniform is the easier
+    figure = Figure(figsize=(3.4 + 2.9 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
+    panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
+    for axes, split in zip(panels, splits, strict=True):
+        for place, runs in enumerate(kinds.values()):
+            if split in runs:
+                _strip(axes, place, runs[split])
+            if place:
+                axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
+        axes.text(1.05, -0.95, "perfect", fontsize=8, va="center", color=figures.INK)
+        axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
+        axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel="exact on the test half")
+        axes.set_title(split, fontsize=10)
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.label.set_size(8)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
     figures.save(figure, path)
+
+
+def _strip(axes: Axes, place: int, runs: Sequence[Row]) -> None:
+    """Draw runs of one kind on the line of a place, and beside it how many of them ended perfect."""
+    exact = sorted(float(run["test_exact"]) for run in runs)
+    # runs that ended alike stand beside each other, not on top of each other
+    alike = [(exact.count(value), n - exact.index(value)) for n, value in enumerate(exact)]
+    heights = [place + (n - (of - 1) / 2) * min(0.1, 0.7 / of) for of, n in alike]
+    axes.plot(exact, heights, ".", color=figures.COLOURS[runs[0]["model"]], markersize=5, alpha=0.7, clip_on=False)
+    perfect = sum(map(is_perfect, runs))
+    colour = figures.RIGHT if perfect == len(runs) else figures.INK
+    axes.text(1.05, place, f"{perfect} of {len(runs)}", color=colour, fontsize=8, va="center")
 
 
 def save_shares(path: Path, rows: Sequence[Row]) -> None:
