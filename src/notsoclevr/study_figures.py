@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from notsoclevr import figures
+from notsoclevr.dataset import SPLITS
 from notsoclevr.models import MODELS
 from notsoclevr.studies import Row, is_perfect
 
@@ -25,7 +26,7 @@ def save_strips(path: Path, kinds: Mapping[str, Mapping[str, Sequence[Row]]]) ->
         path: The picture.
         kinds: What to call a line, and its runs by the name of their split, a panel each; none of the runs failed.
     """
-    splits = sorted({split for runs in kinds.values() for split in runs}, reverse=True)  # uniform is the easier
+    splits = [split for split in SPLITS if any(split in runs for runs in kinds.values())]
     figure = Figure(figsize=(3.4 + 2.9 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
     panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axes, split in zip(panels, splits, strict=True):
