@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from notsoclevr import study_figures as figures
@@ -87,12 +88,10 @@ def _nothing(rows: Sequence[Row]) -> list[str]:
     return []
 
 
-def _strips(path: Path, rows: Sequence[Row]) -> None:
+def _strips(path: Path, rows: Sequence[Row], *, by_variant: bool) -> None:
     kinds: dict[str, dict[str, list[Row]]] = {}
-    cells = {(row["variant"], row["model"], row["split"]) for row in rows}
-    several = len({cell[1:] for cell in cells}) < len(cells)  # is a cell there in more than one variant?
     for row in rows:
-        variant = row["variant"].replace("_", " ") if several else ""
+        variant = row["variant"].replace("_", " ") if by_variant else ""
         name = ", ".join(filter(None, [variant, MODELS[row["model"]].title, row["settings"]]))
         kinds.setdefault(name, {}).setdefault(row["split"], []).append(row)
     figures.save_strips(path, kinds)
@@ -137,8 +136,8 @@ def _best(rows: Sequence[Row]) -> list[str]:
 
 
 PICTURES: Mapping[str, Callable[[Path, Sequence[Row]], None]] = {
-    "seeds": _strips,
-    "ablations": _strips,
+    "seeds": partial(_strips, by_variant=False),  # a model stands in one variant there
+    "ablations": partial(_strips, by_variant=True),
     "sample_efficiency": figures.save_shares,
 }
 EXTRACTS: Mapping[str, Callable[[Sequence[Row]], list[str]]] = {
