@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from notsoclevr import studies
-from notsoclevr.markdown import share
+from notsoclevr.dataset import generate, split_uniform
+from notsoclevr.markdown import share as percent
 from notsoclevr.models import MODELS
 from notsoclevr.studies import Row
 
@@ -26,7 +29,7 @@ def rows_of(study: str, **where: str) -> list[Row]:
 def spread(rows: list[Row], measure: str = "test_exact") -> str:
     """Write the lowest and the highest share of some runs as the README does."""
     values = [float(row[measure]) for row in rows]
-    lowest, highest = share(min(values)), share(max(values))
+    lowest, highest = percent(min(values)), percent(max(values))
     return lowest if lowest == highest else f"{lowest.removesuffix(' %')} to {highest}"
 
 
@@ -47,3 +50,74 @@ def test_rivals_over_seeds(model: str) -> None:
 def test_how_far_the_deconv_painter_gets(split: str) -> None:
     overlaps = [float(row["test_iou"]) for row in rows_of("seeds", model="deconv_painter", split=split)]
     assert f"{min(overlaps):.3f} to {max(overlaps):.3f}" in README
+
+
+def test_how_little_is_enough() -> None:
+    def after(share: str) -> list[Row]:
+        return [row for row in rows_of("sample_efficiency") if row["split_train_share"] == share]
+
+    for row in after("0.01"):
+        if row["model"] in ("coordconv_classifier", "coordconv_painter"):
+            assert studies.is_perfect(row)
+    rivals = [row for row in after("0.1") if row["model"] in RIVALS]
+    assert len(rivals) == 4
+    assert f"{spread(rivals)} after 10 %" in README
+
+
+@pytest.mark.parametrize("share", ["0.01", "0.02"])
+def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_has_seen(share: str) -> None:
+    rows = rows_of("sample_efficiency", model="coordconv_regressor", split_train_share=share)
+    split = split_uniform(generate(), train_share=float(share), seed=int(rows[0]["split_seed"]))
+    reached = (split.test.coordinates >= split.train.coordinates.min(axis=0)).all(axis=1).mean()
+    assert [float(row["test_exact"]) for row in rows] == pytest.approx([reached] * 3, abs=1e-4)
+    assert percent(reached).removesuffix(" %") in README
+
+
+def test_the_regressor_needs_a_twentieth_of_the_positions() -> None:
+    for share in ("0.05", "0.1", "0.25", "0.5", "0.8"):
+        assert all(
+            map(studies.is_perfect, rows_of("sample_efficiency", model="coordconv_regressor", split_train_share=share))
+        )
+
+
+def best(rows: list[Row], measure: str = "test_exact") -> float:
+    return max(float(row[measure]) for row in rows)
+
+
+def test_nothing_is_learned_without_coordinates() -> None:
+    rows = rows_of("ablations", variant="no_coordinates")
+    assert {row["model"] for row in rows} == {"coordconv_classifier", "coordconv_regressor", "coordconv_painter"}
+    assert best(rows) == 0
+    assert 0 < best(rows, "train_exact") <= 1.001 / 2509
+
+
+def test_what_the_regressor_needs() -> None:
+    runs = partial(rows_of, "ablations", variant="pooling")
+    assert len(runs()) == 48
+    average, slow = runs(pooling="average"), runs(pooling="max", learning_rate="0.0001")
+    assert f"average pooling it gets at most {percent(best(average, 'train_exact'))} of the positions" in README
+    assert best(average) <= best(average, "train_exact")
+    assert f"at 0.0001 it gets at most {percent(max(best(slow), best(slow, 'train_exact')))}." in README
+    for rate in ("0.001", "0.01"):
+        assert all(map(studies.is_perfect, runs(pooling="max", activation="linear", learning_rate=rate)))
+    rectified = [best(runs(activation="relu", split=split)) for split in ("uniform", "quadrant")]
+    assert (
+        "never perfect: {} at best on the test half of the uniform split, {} in".format(*map(percent, rectified))
+        in README
+    )
+
+
+def test_where_coordinates_enter() -> None:
+    every = partial(rows_of, "ablations", variant="every_layer")
+    for model in ("coordconv_classifier", "coordconv_regressor"):
+        assert all(map(studies.is_perfect, every(model=model)))
+    assert f"the painter then gets only {spread(every(model='coordconv_painter'))} of the unseen quadrant" in README
+    radius = rows_of("ablations", variant="radius")
+    assert len({row["model"] for row in radius}) == 3
+    assert all(map(studies.is_perfect, radius))
+
+
+def test_the_tutorials_regressor() -> None:
+    rows = rows_of("replication", model="coordconv_regressor")
+    most = max(best(rows), best(rows, "train_exact"))
+    assert f"all {len(rows)} runs get at most {percent(most)} right" in README
