@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import yaml
 from mlflow import MlflowClient
 
 from notsoclevr import engine, training
-from notsoclevr.studies import load_rows, load_study
+from notsoclevr.studies import Trial, load_rows, load_study
 
 from .conftest import ROOT, run_command, store_uri
 
@@ -162,6 +164,54 @@ def test_a_study_that_is_stopped_goes_on(home: Path, how: signal.Signals, status
     assert all(after[key] == row for key, row in kept.items())
 
 
+def do_nothing(threads: int) -> None:
+    """Start a worker that needs no TensorFlow."""
+
+
+def die_of_seed_1(trial: Trial) -> dict[str, str]:
+    if trial.experiment.seed == 1:
+        os._exit(9)
+    return trial.row({"test_exact": 0.5, "train_exact": 1.0})
+
+
+def test_an_experiment_that_kills_its_worker_is_a_row_and_the_rest_goes_on(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_start_worker", do_nothing)
+    monkeypatch.setattr(engine, "perform", die_of_seed_1)
+    study = load_study(write(home, BLOCK | {"seed": list(range(5))}), home)
+    assert engine.run_study(home, study, workers=2, scheduler=None) == 1
+    errors = {row["seed"]: row["error"] for row in load_rows(study.results).values()}
+    assert errors.pop("1") == "its process died, perhaps for want of memory"
+    assert errors == dict.fromkeys("0234", "")
+
+
+def test_rows_that_ended_are_kept_before_a_broken_pool_is_seen() -> None:
+    ended, broken, cancelled = Future[Any](), Future[Any](), Future[Any]()
+    cancelled.cancel()
+    cancelled.set_running_or_notify_cancel()
+    broken.set_exception(BrokenExecutor())
+    ended.set_result({})
+    for futures in itertools.permutations((ended, broken, cancelled)):
+        assert next(engine._as_completed(futures, lambda: None)) is ended
+
+
+def test_logging_can_be_stopped_between_rows(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(write(home, BLOCK | {"seed": [0, 1, 2]}), home)
+    engine.save_rows(study, {trial.key: trial.row({"test_exact": 0.5, "train_exact": 1.0}) for trial in study.trials})
+    log_trials = engine.tracking.log_trials
+
+    def interrupted(client: Any, parent: str, name: str, rows: Any, stop: Callable[[], None]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        log_trials(client, parent, name, rows, stop)
+
+    monkeypatch.setattr(engine.tracking, "log_trials", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.run_study(home, study, workers=1, scheduler=None)
+    parents, children = study_runs(home)
+    assert [run.info.status for run in (*parents, *children)] == ["KILLED", "FINISHED"]
+
+
 def test_two_drivers_do_not_run_one_study(home: Path) -> None:
     path = write(home, BLOCK)
     with engine.FileLock(path.with_name(".study.lock")):
@@ -170,9 +220,12 @@ def test_two_drivers_do_not_run_one_study(home: Path) -> None:
     assert "another process is running this study" in done.stderr
 
 
+Cluster = tuple[str, list[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
+
+
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and two workers on loopback, each a process."""
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """The address of a scheduler, two workers on loopback, and the scheduler, each a process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -182,14 +235,14 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
     scheduler = subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet)
     worker = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]
-    yield address, workers
+    yield address, workers, scheduler
     for process in [*workers, scheduler]:
         process.kill()
         process.wait()
 
 
-def test_a_cluster_loses_a_worker_and_no_row(home: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]) -> None:
-    address, workers = cluster
+def test_a_cluster_loses_a_worker_and_no_row(home: Path, cluster: Cluster) -> None:
+    address, workers, _ = cluster
     path = write(home, BLOCK | {"seed": list(range(8))})
     results = path.with_name("results.csv")
     process = start(home, str(path), "--scheduler", address)
@@ -205,6 +258,20 @@ def test_a_cluster_loses_a_worker_and_no_row(home: Path, cluster: tuple[str, lis
     assert sorted(int(run.data.params["seed"]) for run in children) == list(range(8))
 
 
+def test_a_cluster_that_loses_its_scheduler_makes_no_row_of_it(home: Path, cluster: Cluster) -> None:
+    address, _, scheduler = cluster
+    path = write(home, BLOCK | {"seed": list(range(40))})
+    results = path.with_name("results.csv")
+    process = start(home, str(path), "--scheduler", address)
+    wait_for(lambda: results.exists() and load_rows(results))
+    scheduler.kill()
+    stderr = process.communicate(timeout=300)[1]
+    assert process.returncode == 1
+    assert "the scheduler was lost" in stderr
+    assert "Traceback" not in stderr
+    assert not any(row["error"] for row in load_rows(results).values())
+
+
 def test_a_scheduler_that_does_not_answer(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "PATIENCE", 1)
     study = load_study(write(home, BLOCK), home)
@@ -212,6 +279,13 @@ def test_a_scheduler_that_does_not_answer(home: Path, monkeypatch: pytest.Monkey
         engine.run_study(home, study, workers=1, scheduler="tcp://127.0.0.1:9")
     assert error.value.exit_status == 1
     assert not study.results.exists()
+    assert not (home / "mlflow.db").exists()
+
+
+def test_an_empty_address_is_no_address(home: Path) -> None:
+    done = run_command(home, "study", str(write(home, BLOCK)), "--scheduler", "")
+    assert done.returncode == 2
+    assert "--scheduler is empty" in done.stderr
 
 
 def test_workers_and_scheduler_exclude_each_other(home: Path) -> None:

@@ -100,6 +100,9 @@ def test_the_key_is_what_decides_the_outcome(tmp_path: Path) -> None:
         ({"model": "coordconv"}, "coordconv is no model; there are coordconv_classifier"),
         ({"split": ["uniform", "diagonal"]}, "diagonal is no split; there are uniform, quadrant"),
         ({"epochs": 3}, "epochs is no setting"),
+        ({"model": 3}, "experiments.0.model is 3; "),
+        ({"seed": [0, 1.5]}, "experiments.0.seed is [0, 1.5]; "),
+        ({"settings": 3}, "experiments.0.settings is 3; "),
     ],
 )
 def test_bad_blocks_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -108,6 +111,43 @@ def test_bad_blocks_are_refused_in_one_line(tmp_path: Path, change: dict[str, An
     assert said in str(error.value)
     assert "tried/study.yaml" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    study = study_of(tmp_path, BLOCK)
+    study.results.touch()
+    with pytest.raises(StudyError, match=r"results.csv: is empty"):
+        studies.load_rows(study.results)
+    study.path.write_text("", "utf-8")
+    with pytest.raises(StudyError, match="all is None; it should be a mapping"):
+        studies.load_study(study.path, ROOT)
+
+
+def test_settings_are_named_where_those_of_one_variant_differ(tmp_path: Path) -> None:
+    rate, warmup = "models.coordconv_regressor.learning_rate", "models.coordconv_regressor.warmup_epochs"
+    one = BLOCK | {"split": "uniform", "seed": [0, 1], "settings": [{rate: 0.01}, {rate: 0.01, warmup: 3}]}
+    other = one | {"settings": {rate: 0.03}}
+    study = study_of(tmp_path, one, other)
+    assert [trial.settings for trial in study.trials[::2]] == [
+        "learning_rate=0.01",
+        "learning_rate=0.01 warmup_epochs=3",
+        "learning_rate=0.03",
+    ]
+    rows = {trial.key: trial.row({"train_exact": 1.0, "test_exact": 1.0}) for trial in study.trials}
+    assert [line["seeds"] for line in studies.summarise(studies.asked_for(study, rows))] == ["2", "2", "2"]
+
+    alone = study_of(tmp_path, other)  # the same experiments, and nothing left to tell them from
+    lines = studies.summarise(studies.asked_for(alone, rows))
+    assert [(line["settings"], line["seeds"]) for line in lines] == [("", "2")]
+
+
+def test_when_a_network_became_perfect_is_not_known_if_it_was_measured_once(tmp_path: Path) -> None:
+    measured = {"train_exact": 1.0, "test_exact": 1.0, "epochs_to_perfect": 12, "seconds_to_perfect": 9.0}
+    for every, known in ((1, "12"), (1000, "")):
+        study = study_of(tmp_path, BLOCK | {"split": "uniform", "seed": 0}, measure_every=every)
+        lines = studies.summarise([study.trials[0].row(measured)])
+        assert [line["epochs_to_perfect"] for line in lines] == [known]
+        assert [line["perfect"] for line in lines] == ["1"]
 
 
 def test_an_empty_study_is_refused(tmp_path: Path) -> None:
@@ -225,3 +265,16 @@ def test_the_studies_of_the_repository_are_valid(path: Path) -> None:
     study = load_study(path, ROOT)
     rows = load_rows(study.results)
     assert set(rows) <= {trial.key for trial in study.trials}, "rows that nothing asks for"
+
+
+@pytest.mark.parametrize(
+    "edit", [{"schedule": "steps", "warmup_epochs": 0}, {"epochs": 1}, {"epochs": 8, "warmup_epochs": 8}]
+)
+@pytest.mark.parametrize("path", sorted(ROOT.glob("studies/*/study.yaml")), ids=lambda path: path.parent.name)
+def test_a_recipe_may_be_edited_without_breaking_a_study(tmp_path: Path, path: Path, edit: dict[str, Any]) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    for recipe in params["models"].values():
+        recipe |= edit
+        recipe["warmup_epochs"] = min(recipe["warmup_epochs"], recipe["epochs"])
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    load_study(path, tmp_path)

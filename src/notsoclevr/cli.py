@@ -207,8 +207,10 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
 
     It may be stopped at any time and run again: what ended is kept. Exit status 1 if an experiment failed.
     """
-    if workers and scheduler:
+    if workers and scheduler is not None:
         raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
+    if scheduler == "":
+        raise StudyError("--scheduler is empty; it takes the address of a Dask scheduler, as tcp://host:8786")
     from notsoclevr import engine, studies
 
     asked = studies.load_study(path, root)

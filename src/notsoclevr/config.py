@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
 from functools import cache
@@ -126,6 +126,8 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
     Raises:
         StudyError: A key is unknown or missing, or a value is of the wrong type or out of range.
     """
+    if not isinstance(value, dict):
+        raise StudyError(f"{path}: {'.'.join(where) or 'all'} is {value!r}; it should be a mapping of names to values")
     try:
         # from JSON, since a strict dataclass takes no dict from Python
         return _adapter(type_).validate_json(json.dumps(value, default=str))  # type: ignore[arg-type]
@@ -133,7 +135,7 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
         errors = failure.errors(include_url=False)
     # a misspelt key is also a missing one: name the misspelling
     error = next((error for error in errors if error["type"] == "unexpected_keyword_argument"), errors[0])
-    key = ".".join([*where, *map(str, error["loc"])])
+    key = ".".join([*where, *_keys(error, value)])
     if error["type"] == "unexpected_keyword_argument":
         problem = "is no setting"
     elif "missing" in error["type"]:
@@ -143,6 +145,16 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
         if isinstance(error["input"], str) and _is_number(error["input"]):
             problem += " (YAML reads a number without a point, as 1e-3, as text: write 0.001)"
     raise StudyError(f"{path}: {key} {problem}{_alternatives(errors)}")
+
+
+def _keys(error: ErrorDetails, value: Any) -> Iterator[str]:
+    """Give the keys from the top of the data to an error; pydantic puts the types of a union between them."""
+    for part in error["loc"]:
+        if isinstance(part, int) or (isinstance(value, dict) and part in value):
+            yield str(part)
+            value = value[part]
+        elif "missing" in error["type"]:
+            yield str(part)
 
 
 def _alternatives(errors: Sequence[ErrorDetails]) -> str:

@@ -7,14 +7,23 @@ talks to MLflow.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +134,9 @@ def cluster(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise StudyError("--scheduler needs Dask: pip install 'coordconv[cluster]'") from None
+        raise StudyError("--scheduler needs Dask: pip install '.[cluster]' in the repository") from None
+    for name in ("distributed", "distributed.client", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # of a lost connection they write pages, we a line
     try:
         client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
@@ -151,23 +162,30 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
         How many rows hold an error.
 
     Raises:
-        StudyError: results.csv is not as it was written or another process works on it, no scheduler answers, or a
-            worker process died. The rows that are there stay.
+        StudyError: results.csv is not as it was written or another process works on it, or no scheduler answers, or it
+            was lost. The rows that are there stay.
     """
     try:
-        with FileLock(study.path.with_name(".study.lock"), timeout=0), _stop_between_rows() as stop:
+        with FileLock(study.path.with_name(".study.lock"), timeout=0):
             rows = load_rows(study.results)
             missing = [trial for trial in study.trials if trial.key not in rows or rows[trial.key]["error"]]
-            log, status = _Log(root, study), "KILLED"
-            try:
-                log.add(asked_for(study, rows))
-                if missing:
-                    with cluster(scheduler) if scheduler else local_pool(min(workers, len(missing))) as executor:
-                        _run(executor, study, missing, rows, log, stop)
-                status = "FINISHED"
-            finally:
-                save_summary(study, rows)
-                log.close(status)
+            with (
+                cluster(scheduler) if missing and scheduler is not None else nullcontext() as executor,
+                _stop_between_rows() as stop,
+            ):
+                log, status = _Log(root, study, stop), "KILLED"
+                try:
+                    log.add(asked_for(study, rows))
+                    stop()
+                    with _Run(study, rows, log, stop, missing) as run:
+                        if executor:
+                            run.through(executor, missing)
+                        else:
+                            _run_here(run, missing, workers)
+                    status = "FINISHED"
+                finally:
+                    save_summary(study, rows)
+                    log.close(status)
     except Timeout:
         raise StudyError(f"{study.path}: another process is running this study", exit_status=1) from None
     return sum(bool(row["error"]) for row in asked_for(study, rows))
@@ -197,70 +215,121 @@ def _stop_between_rows() -> Iterator[Callable[[], None]]:
 
 
 def _as_completed(futures: Iterable[Future[Row]], stop: Callable[[], None]) -> Iterator[Future[Row]]:
-    """Give futures as they end; `stop` is asked every second."""
+    """Give futures as they end, those with a row before those without; `stop` is asked every second."""
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-        yield from done
+        yield from sorted(done, key=lambda future: future.cancelled() or future.exception() is not None)
         stop()
 
 
-def _run(
-    executor: Executor,
-    study: Study,
-    missing: list[Trial],
-    rows: dict[str, Row],
-    log: _Log,
-    stop: Callable[[], None],
-) -> None:
-    futures = {executor.submit(perform, trial): trial for trial in missing}
-    done = len(study.trials) - len(missing)
-    bar = tqdm(
-        total=len(study.trials),
-        initial=done,
-        desc=study.name,
-        disable=not sys.stderr.isatty(),
-        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
-    )
-    with bar:
-        for future in _as_completed(futures, stop):
+class _Run:
+    """Experiments under way: keeps the rows of those that end, and shows how many have; a context.
+
+    Args:
+        study: The study.
+        rows: Its rows by key, to be added to.
+        log: Where they are logged.
+        stop: Raises what the user asked for meanwhile.
+        missing: The experiments that are to be run.
+    """
+
+    def __init__(
+        self, study: Study, rows: dict[str, Row], log: _Log, stop: Callable[[], None], missing: Sequence[Trial]
+    ) -> None:
+        self._study, self._rows, self._log, self._stop = study, rows, log, stop
+        self.ended: set[str] = set()  # keys of this run's experiments
+        self._bar = tqdm(
+            total=len(study.trials),
+            initial=len(study.trials) - len(missing),
+            desc=study.name,
+            disable=not sys.stderr.isatty(),
+            bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
+        )
+        self._done = len(study.trials) - len(missing)
+
+    def __enter__(self) -> _Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def through(self, executor: Executor, trials: Sequence[Trial]) -> None:
+        """Run experiments on an executor.
+
+        Raises:
+            BrokenExecutor: A process of this machine's pool died, with all that it and the others were working on.
+            StudyError: The scheduler of a cluster was lost.
+        """
+        futures = {executor.submit(perform, trial): trial for trial in trials}
+        for future in _as_completed(futures, self._stop):
             trial = futures[future]
             try:
                 row = future.result()
             except BrokenExecutor:
+                raise
+            except CancelledError:  # what Dask makes of everything under way
                 raise StudyError(
-                    f"{study.path}: a worker process died, perhaps for want of memory; "
-                    f"{done} of {len(study.trials)} rows are kept, run the study again to go on",
+                    f"{self._study.path}: the scheduler was lost; {self._done} of {len(self._study.trials)} rows are "
+                    "kept, run the study again to go on",
                     exit_status=1,
                 ) from None
             except Exception as error:  # a cluster lost the experiment
                 row = trial.row({}, error=_one_line(error))
-            rows[trial.key] = row
-            save_rows(study, rows)
-            log.add([row])
-            done += 1
-            said = row["error"] or f"exact {float(row['train_exact']):.1%} train, {float(row['test_exact']):.1%} test"
-            if bar.disable:
-                print(f"{study.name} {done}/{len(study.trials)}  {trial.name}  {said}", file=sys.stderr, flush=True)
-            else:
-                bar.set_postfix_str(f"{trial.name}: {said}", refresh=False)
-                bar.update()
+            self.keep(trial, row)
+
+    def keep(self, trial: Trial, row: Row) -> None:
+        """Keep and log the row of an experiment that ended, and say so."""
+        self._rows[trial.key] = row
+        save_rows(self._study, self._rows)
+        self._log.add([row])
+        self.ended.add(trial.key)
+        self._done += 1
+        said = row["error"] or f"exact {float(row['train_exact']):.1%} train, {float(row['test_exact']):.1%} test"
+        if self._bar.disable:
+            count = f"{self._study.name} {self._done}/{len(self._study.trials)}"
+            print(f"{count}  {trial.name}  {said}", file=sys.stderr, flush=True)
+        else:
+            self._bar.set_postfix_str(f"{trial.name}: {said}", refresh=False)
+            self._bar.update()
+
+
+def _run_here(run: _Run, missing: Sequence[Trial], workers: int) -> None:
+    """Run experiments in processes of this machine.
+
+    When a process dies, which experiment killed it is not known. Those that were under way go again, each alone, and
+    the one whose process dies once more has a row that says so; then the others go on.
+    """
+    while missing:
+        try:
+            with local_pool(min(workers, len(missing))) as executor:
+                run.through(executor, missing)
+        except BrokenExecutor:
+            left = [trial for trial in missing if trial.key not in run.ended]
+            for trial in left[:workers]:  # the pool takes them in their order
+                try:
+                    with local_pool(workers) as executor:
+                        run.through(executor, [trial])
+                except BrokenExecutor:
+                    run.keep(trial, trial.row({}, error="its process died, perhaps for want of memory"))
+        missing = [trial for trial in missing if trial.key not in run.ended]
 
 
 class _Log:
     """What MLflow is told of a study; if it does not answer, that is said once and the study goes on."""
 
-    def __init__(self, root: Path, study: Study) -> None:
+    def __init__(self, root: Path, study: Study, stop: Callable[[], None]) -> None:
         self._root = root
         self._study = study
+        self._stop = stop
         self._open = True
         self._run_id: str | None = None
         self._known: set[str] = set()  # digests of the rows that MLflow had when the study was opened
 
     def add(self, rows: list[Row]) -> None:
         def log(client: Any, run_id: str) -> None:
-            new = [row for row in rows if row["digest"] not in self._known]
-            tracking.log_trials(client, run_id, self._study.name, new)
+            new = (row for row in rows if row["digest"] not in self._known)
+            tracking.log_trials(client, run_id, self._study.name, new, self._stop)
 
         self._tell(log)
 

@@ -83,7 +83,7 @@ class Trial:
 
     Args:
         variant: Name of its block.
-        settings: What differs within its block beside model, split and seed, as a person would write it.
+        settings: Where it differs from those of the same variant, model and split, as a person would write it.
         experiment: What to train.
         split_arguments: Of the function of `notsoclevr.dataset.SPLITS` that makes its examples.
         measure_every: Epochs from one measurement to the next.
@@ -194,7 +194,7 @@ def load_study(path: Path, root: Path) -> Study:
     path = path.resolve()
     content, params = read_yaml(path), read_yaml(root / PARAMS)
     file = check(_File, content, path)
-    trials = [trial for block in file.experiments for trial in _expand(block, file.measure_every, params, path)]
+    trials = _expand(file, params, path)
     if not trials:
         raise StudyError(f"{path}: experiments is empty; it takes at least one block")
     seen: dict[str, Trial] = {}
@@ -207,21 +207,44 @@ def load_study(path: Path, root: Path) -> Study:
     return Study(path=path, about=file.about, trials=trials)
 
 
-def _expand(block: _Block, measure_every: int, params: Any, path: Path) -> Iterable[Trial]:
-    together = block.settings if isinstance(block.settings, list) else [block.settings]
-    if not together:
-        raise StudyError(f"{path}: settings of {block.variant} is an empty list; it takes at least one mapping")
-    chosen = [choice for settings in together for choice in _combinations(block, settings, path)]
-    varied = [name for name in together[0] if len({text(settings.get(name)) for *_, settings in chosen}) > 1]
-    for model, split, seed, settings in chosen:
+def _expand(file: _File, params: Any, path: Path) -> list[Trial]:
+    chosen = [
+        (block.variant, *combination)
+        for block in file.experiments
+        for settings in _together(block, path)
+        for combination in _combinations(block, settings, path)
+    ]
+    alike: dict[tuple[str, str, str], list[dict[str, Any]]] = {}  # but for seed and settings
+    for variant, model, split, _, settings in chosen:
+        alike.setdefault((variant, model, split), []).append(settings)
+    trials = []
+    for variant, model, split, seed, settings in chosen:
         config = configure(params, {"seed": seed, **settings}, path)
-        yield Trial(
-            variant=block.variant,
-            settings=" ".join(f"{name.rpartition('.')[2]}={text(settings.get(name))}" for name in varied),
-            experiment=Experiment(model=model, split=split, seed=config.seed, recipe=config.models[model]),
-            split_arguments=config.splits[split],
-            measure_every=measure_every,
+        others = alike[variant, model, split]
+        varied = [name for name in settings if len({text(other.get(name)) for other in others}) > 1]
+        trials.append(
+            Trial(
+                variant=variant,
+                settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in varied),
+                experiment=Experiment(model=model, split=split, seed=config.seed, recipe=config.models[model]),
+                split_arguments=config.splits[split],
+                measure_every=file.measure_every,
+            )
         )
+    return trials
+
+
+def _short(name: str) -> str:
+    """Name a setting without its path; the seed of a split is not that of a training."""
+    last = name.rpartition(".")[2]
+    return "split_seed" if last == "seed" else last
+
+
+def _together(block: _Block, path: Path) -> list[dict[str, Any]]:
+    """Give the mappings of settings that change together; one, unless the block has a list of them."""
+    if block.settings == []:
+        raise StudyError(f"{path}: settings of {block.variant} is an empty list; it takes at least one mapping")
+    return block.settings if isinstance(block.settings, list) else [block.settings]
 
 
 def _combinations(
@@ -261,7 +284,9 @@ def load_rows(path: Path) -> dict[str, Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
-            if unknown := [name for name in reader.fieldnames or ["nothing"] if name not in COLUMNS]:
+            if not reader.fieldnames:
+                raise StudyError(f"{path}: is empty; take it back from git, or remove it to begin anew")
+            if unknown := [name for name in reader.fieldnames if name not in COLUMNS]:
                 raise StudyError(f"{path}: {unknown[0]} is no column of a study; take the file back from git")
             rows: dict[str, Row] = {}
             for read in reader:
@@ -291,8 +316,12 @@ def save_rows(study: Study, rows: Mapping[str, Row]) -> None:
 
 
 def asked_for(study: Study, rows: Mapping[str, Row]) -> list[Row]:
-    """Give the rows of the study's own experiments, in its order."""
-    return [rows[trial.key] for trial in study.trials if trial.key in rows]
+    """Give the rows of the study's own experiments, in its order and under the names that it has for them now."""
+    return [
+        rows[trial.key] | {"variant": trial.variant, "settings": trial.settings}
+        for trial in study.trials
+        if trial.key in rows
+    ]
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:
@@ -307,16 +336,23 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
     """
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in ("variant", "model", "split", "settings")), []).append(row)
+        same = [row[name] for name in ("variant", "settings", *CONTENT) if name != "seed"]
+        groups.setdefault(tuple(same), []).append(row)
     table = []
-    for (variant, model, split, settings), members in groups.items():
-        ended = [row for row in members if not row["error"]]
-        line = {"variant": variant, "model": model, "split": split, "settings": settings}
+    for members in groups.values():
+        ended = [_without_unknown(row) for row in members if not row["error"]]
+        line = {name: members[0][name] for name in ("variant", "model", "split", "settings")}
         line |= {"seeds": text(len(members)), "failed": text(len(members) - len(ended))}
         line |= {"perfect": text(sum(is_perfect(row) for row in ended))}
         line |= {name: spread([float(row[name]) for row in ended if row[name]]) for name in SUMMED_UP}
         table.append(line)
     return table
+
+
+def _without_unknown(row: Row) -> Row:
+    """Leave out when a network became perfect if it was measured at the end alone."""
+    once = int(row["measure_every"]) >= int(row["epochs"])
+    return row | dict.fromkeys(("epochs_to_perfect", "seconds_to_perfect"), "") if once else row
 
 
 def is_perfect(row: Row) -> bool:

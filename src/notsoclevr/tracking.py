@@ -14,7 +14,7 @@ import socket
 import subprocess
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -369,10 +369,12 @@ def known_trials(client: MlflowClient, parent: str) -> set[str]:
     """
     experiment = _experiment_id(client, EXPERIMENT.format("studies"))
     children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)
-    return {child.data.tags.get(DIGEST, "") for child in children if child.info.status != "RUNNING"}
+    return {child.data.tags.get(DIGEST, "") for child in children if child.info.status in ("FINISHED", "FAILED")}
 
 
-def log_trials(client: MlflowClient, parent: str, study: str, rows: Sequence[Mapping[str, str]]) -> None:
+def log_trials(
+    client: MlflowClient, parent: str, study: str, rows: Iterable[Mapping[str, str]], stop: Callable[[], None]
+) -> None:
     """Log rows of a study, each as a child of its run.
 
     Args:
@@ -380,10 +382,12 @@ def log_trials(client: MlflowClient, parent: str, study: str, rows: Sequence[Map
         parent: Id of the study's run.
         study: Its name.
         rows: Of results.csv, that the run has no child of.
+        stop: Called after each; what it raises ends the logging between two rows.
     """
     from mlflow.entities import Metric, Param, RunTag
 
     experiment = _experiment_id(client, EXPERIMENT.format("studies"))
+    process = {HOST: socket.gethostname(), PROCESS: str(os.getpid())}
     for row in rows:
         tags = {name: row[name] for name in ("variant", "settings", "error") if row[name]}
         tags |= {"study": study, "role": "trial", "mlflow.parentRunId": parent, DIGEST: row["digest"]}
@@ -392,9 +396,10 @@ def log_trials(client: MlflowClient, parent: str, study: str, rows: Sequence[Map
         now = round(1000 * time())
         measured = {name: row[name] for name in MEASURED if row[name] and name != "test_exact_by_epoch"}
         metrics = [Metric(name, float(value), now, 0) for name, value in measured.items()]
-        run_id = client.create_run(experiment).info.run_id
+        run_id = client.create_run(experiment, tags=process).info.run_id
         client.log_batch(run_id, metrics, params, [RunTag(name, value) for name, value in tags.items()])
         client.set_terminated(run_id, "FAILED" if row["error"] else "FINISHED")
+        stop()
 
 
 def close_study(client: MlflowClient, parent: str, status: str, files: Sequence[Path]) -> None:
