@@ -186,6 +186,7 @@ def test_a_setting_of_params_yaml_that_moves_on_leaves_the_rows_behind(root: Pat
         ({"against": {"where": SLOW}, "by": "difference"}, 0.4),
         ({"against": {"where": SLOW}, "by": "ratio"}, 1.8),
         ({"against": {"column": "train_exact"}, "by": "difference"}, 0.0),
+        ({"against": {"statistic": "lowest"}, "by": "difference"}, 0.6),
     ],
 )
 def test_statistics(root: Path, changes: Any, value: float) -> None:
@@ -224,6 +225,16 @@ def test_the_best_epoch_and_how_soon_it_came(root: Path) -> None:
     fill(root, FAST, *[{"test_exact_by_epoch": "0.2 0.1 0.9"}] * 3)
     assert values(judge(root, a_test(**by_epoch, within_epochs=11))) == [0.2]
     assert values(judge(root, a_test(**by_epoch, within_epochs=12))) == [0.9]
+
+
+def test_how_long_it_took_to_a_share(root: Path) -> None:
+    # measured after epochs 5, 10 and, the last, 12
+    fill(root, FAST, *[{"train_seconds": 36.0, "test_exact_by_epoch": "0.2 0.9 0.95"}] * 3)
+    by_epoch = {"column": "test_exact_by_epoch"}
+    for share, seconds in ((0.2, 15), (0.3, 30), (0.95, 36), (0.96, float("inf"))):
+        assert values(judge(root, a_test(**by_epoch, seconds_until=share))) == [pytest.approx(seconds)]
+    said = ledger.measured(judge(root, a_test(**by_epoch, seconds_until=0.3)))
+    assert "median of the seconds until test_exact was 0.3 30" in said[0]
 
 
 @pytest.mark.parametrize(
@@ -309,6 +320,15 @@ def test_the_columns_of_the_cells_are_there() -> None:
         (a_test(statistic="mean"), "tests.0.statistic is 'mean'"),
         (a_test(column=None), "tests.0.column is missing"),
         (a_test(statistic="share_perfect"), "tests.0.column has no meaning"),
+        (
+            a_test(statistic="share_perfect", column=None, against={"statistic": "lowest"}, by="ratio"),
+            "tests.0.against.statistic has no meaning",
+        ),
+        (a_test(seconds_until=0.5), "tests.0.seconds_until has a meaning for"),
+        (
+            a_test(column="test_exact_by_epoch", within_epochs=9, seconds_until=0.5),
+            "tests.0: within_epochs and seconds_until exclude each other",
+        ),
         (a_test(study="ramps", where={}, statistic="share_perfect", column=None), "ramps has exact"),
         (a_test(at_least=None), "has no bound"),
         (a_test(at_most=0.8), "nothing passes"),

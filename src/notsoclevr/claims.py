@@ -55,6 +55,7 @@ class Against:
         study: Where they are.
         where: Which they are; it replaces that of the test, it does not add to it.
         column: What to look at.
+        statistic: Of the values.
     """
 
     __pydantic_config__ = STRICT
@@ -62,6 +63,7 @@ class Against:
     study: str | None = None
     where: Where | None = None
     column: str | None = None
+    statistic: Literal["median", "lowest", "highest"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class Test:
             of both halves answered exactly.
         column: What to look at; none with "share_perfect". Never perfect counts as perfect after infinite time.
         within_epochs: With "test_exact_by_epoch", whose value is the best that a row reached: epochs that it had.
+        seconds_until: With "test_exact_by_epoch": a share; the value is the seconds that a row was trained until it had
+            reached that, infinite if it never did.
         against: Rows whose statistic is subtracted, or divided by.
         by: Which of the two.
         at_least: Least value that passes.
@@ -90,6 +94,7 @@ class Test:
     statistic: Literal["median", "lowest", "highest", "share_perfect"]
     column: str | None = None
     within_epochs: Count | None = None
+    seconds_until: Bound | None = None
     against: Against | None = None
     by: Literal["difference", "ratio"] | None = None
     at_least: Bound | None = None
@@ -226,16 +231,22 @@ def _contradiction(test: Test) -> str:
     if test.at_least is not None and test.at_most is not None and test.at_least > test.at_most:
         return f".at_least is {test.at_least}, more than at_most, which is {test.at_most}: nothing passes"
     if test.statistic == "share_perfect":
-        if test.column is not None or (test.against and test.against.column is not None):
+        for name in ("column", "statistic") if test.against else ():
+            if getattr(test.against, name) is not None:
+                return f".against.{name} has no meaning with share_perfect; leave it out"
+        if test.column is not None:
             return ".column has no meaning with share_perfect, which looks at both halves; leave it out"
     elif test.column is None:
         return f".column is missing; {test.statistic} takes one"
-    if test.within_epochs is not None and test.column != BY_EPOCH:
-        return f".within_epochs has a meaning for the column {BY_EPOCH} alone"
+    for name in ("within_epochs", "seconds_until"):
+        if getattr(test, name) is not None and test.column != BY_EPOCH:
+            return f".{name} has a meaning for the column {BY_EPOCH} alone"
+    if test.within_epochs is not None and test.seconds_until is not None:
+        return ": within_epochs and seconds_until exclude each other"
     if (test.against is None) != (test.by is None):
         return ": against and by go together; one of them is missing"
     if test.against == Against():
-        return ".against names nothing to compare with; it takes study, where or column"
+        return ".against names nothing to compare with; it takes study, where, column or statistic"
     return ""
 
 
@@ -315,6 +326,11 @@ def _value(entry: Entry, test: Test, at: str) -> float:
         raise StudyError(f"{at}: {entry.name} has no number there: {error}") from None
     # measured every so many epochs, and after the last one
     epochs = [min(number * every, last) for number in range(1, len(shares) + 1)]
+    if test.seconds_until is not None:
+        at_epoch = next(
+            (epoch for epoch, share in zip(epochs, shares, strict=True) if share >= test.seconds_until), math.inf
+        )
+        return float(row["train_seconds"]) * at_epoch / last
     reached = [
         share
         for epoch, share in zip(epochs, shares, strict=True)

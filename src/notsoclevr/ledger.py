@@ -56,6 +56,8 @@ def _quantity(test: Test) -> str:
         return f"{by}share of runs that end perfect"
     if test.column != BY_EPOCH:
         return f"{by}{test.statistic} {test.column}"
+    if test.seconds_until is not None:
+        return f"{by}{test.statistic} of the seconds until test_exact was {_number(test.seconds_until)}"
     until = f"within {test.within_epochs} epochs" if test.within_epochs else "of all epochs"
     return f"{by}{test.statistic} of the best test_exact {until}"
 
@@ -68,8 +70,8 @@ def _value(finding: Finding) -> str:
     if test.against is None:
         return f" {_number(finding.value)}{f' ({spread})' if spread else ''}"
     own, other = (_number(side.statistic or 0) for side in finding.sides)
-    column = f"{test.against.column} " if test.against.column else ""
-    return f" {_number(finding.value)} ({own}{f' [{spread}]' if spread else ''} against {column}{other})"
+    what = "".join(f"{word} " for word in (test.against.statistic, test.against.column) if word)
+    return f" {_number(finding.value)} ({own}{f' [{spread}]' if spread else ''} against {what}{other})"
 
 
 def _bound(test: Test) -> str:
