@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 
 import pytest
@@ -53,24 +54,29 @@ def test_how_far_the_deconv_painter_gets(split: str) -> None:
 
 
 def test_how_little_is_enough() -> None:
-    def after(share: str) -> list[Row]:
-        return [row for row in rows_of("sample_efficiency") if row["split_train_share"] == share]
-
-    for row in after("0.01"):
-        if row["model"] in ("coordconv_classifier", "coordconv_painter"):
-            assert studies.is_perfect(row)
-    rivals = [row for row in after("0.1") if row["model"] in RIVALS]
+    few = partial(rows_of, "sample_efficiency", split_train_share="0.01")
+    for model in ("coordconv_classifier", "coordconv_painter"):
+        rows = few(model=model)
+        assert {row["split_seed"] for row in rows} == set("012")
+        assert all(map(studies.is_perfect, rows))
+    rivals = [row for row in rows_of("sample_efficiency", split_train_share="0.1") if row["model"] in RIVALS]
     assert len(rivals) == 4
     assert f"{spread(rivals)} after 10 %" in README
 
 
-@pytest.mark.parametrize("share", ["0.01", "0.02"])
-def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_has_seen(share: str) -> None:
-    rows = rows_of("sample_efficiency", model="coordconv_regressor", split_train_share=share)
-    split = split_uniform(generate(), train_share=float(share), seed=int(rows[0]["split_seed"]))
-    reached = (split.test.coordinates >= split.train.coordinates.min(axis=0)).all(axis=1).mean()
-    assert [float(row["test_exact"]) for row in rows] == pytest.approx([reached] * 3, abs=1e-4)
-    assert percent(reached).removesuffix(" %") in README
+def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_has_seen() -> None:
+    said = []
+    for share, split_seed in itertools.product(("0.01", "0.02"), "012"):
+        split = split_uniform(generate(), train_share=float(share), seed=int(split_seed))
+        beyond = (split.test.coordinates < split.train.coordinates.min(axis=0)).any(axis=1).mean()
+        for row in rows_of(
+            "sample_efficiency", model="coordconv_regressor", split_train_share=share, split_seed=split_seed
+        ):
+            assert float(row["test_exact"]) == pytest.approx(1 - beyond)
+        if share == "0.01":
+            said.append(beyond)
+    first, second, third = (percent(beyond).removesuffix(" %") for beyond in sorted(said))
+    assert f"{first}, {second} and {third} % of them" in README
 
 
 def test_the_regressor_needs_a_twentieth_of_the_positions() -> None:
@@ -117,7 +123,64 @@ def test_where_coordinates_enter() -> None:
     assert all(map(studies.is_perfect, radius))
 
 
+def test_scaling_and_decay() -> None:
+    raw = partial(rows_of, "ablations", variant="raw", scale_coordinates="false")
+    networks = [row for row in raw() if row["model"] in ("coordconv_classifier", "coordconv_painter")]
+    perfect = sum(map(studies.is_perfect, networks))
+    assert f"{perfect} of {len(networks)} runs ends perfect: the classifier" in README
+    assert f"with raw pixels {perfect} run of {len(networks)} ends perfect" in README
+    uniform, quadrant = (spread(raw(model="coordconv_classifier", split=split)) for split in ("uniform", "quadrant"))
+    assert f"the classifier gets {uniform} of the test half on uniform and {quadrant} on quadrant" in README
+    uniform, quadrant = (spread(raw(model="coordconv_painter", split=split)) for split in ("uniform", "quadrant"))
+    assert f"the painter {uniform} and {quadrant}." in README
+    undecayed = rows_of("ablations", variant="no_decay", split="quadrant")
+    assert len(undecayed) == 9
+    assert all(map(studies.is_perfect, undecayed))
+
+
+def test_downsampling_and_padding() -> None:
+    told = rows_of("ablations", variant="downsampling", split="quadrant")
+    assert f"the plain regressors get {spread(told)} of the unseen quadrant" in README
+    padded = partial(rows_of, "ablations", variant="padding", split="uniform")
+    zeros = rows_of("seeds", model="strided_regressor", split="uniform", seed="0")
+    reflect, ring = (padded(model="strided_regressor", padding=padding) for padding in ("reflect", "circular"))
+    assert f"gets {spread(zeros)} of the uniform test half with them, {spread(reflect)} with reflections, " in README
+    assert f"{spread(ring)} when the canvas is closed to a ring" in README
+    reflect, ring = (padded(model="pooled_regressor", padding=padding) for padding in ("reflect", "circular"))
+    assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)}." in README
+
+
+def test_the_tutorials_classifier() -> None:
+    rows = [
+        *rows_of("replication", model="coordconv_classifier", split="uniform"),
+        *rows_of("replication", model="coordconv_classifier", split="quadrant"),
+    ]
+    last, best_of = zip(
+        *((float(row["test_exact"]), max(map(float, row["test_exact_by_epoch"].split()))) for row in rows), strict=True
+    )
+    assert "{} of the test half on uniform and {} on quadrant".format(*map(percent, last)) in README
+    assert "the best had {} and {}".format(*map(percent, best_of)).replace(" % and", " and") in README
+    assert {row["measure_every"] for row in rows} == {"5"}
+
+
+def test_the_papers_search() -> None:
+    grid = partial(rows_of, "paper_grid_subset")
+    splits = ("uniform", "quadrant")
+    classified = [percent(best(grid(model="deconv_classifier", split=split))) for split in splits]
+    painted = [best(grid(model="deconv_painter", split=split), "test_iou") for split in splits]
+    said = (
+        "the best deconv classifier gets {} of the uniform test half and {} of the unseen quadrant, the best painter an"
+    )
+    assert said.format(*classified) + " IoU of {:.3f} and {:.3f}".format(*painted) in README
+
+
 def test_the_tutorials_regressor() -> None:
     rows = rows_of("replication", model="coordconv_regressor")
     most = max(best(rows), best(rows, "train_exact"))
     assert f"all {len(rows)} runs get at most {percent(most)} right" in README
+    dim, brighter = (
+        rows_of("ablations", variant="raw", model=rows[0]["model"], pixel_value=f"{lit}.0") for lit in (1, 8)
+    )
+    assert len(dim) == len(brighter) == 4
+    assert f"with 1 for 64 gets at most {percent(max(best(dim), best(dim, 'train_exact')))} in four runs" in README
+    assert f"with 8, {sum(map(studies.is_perfect, brighter))} of 4 are perfect" in README

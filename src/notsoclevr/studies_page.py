@@ -122,12 +122,12 @@ def _beside_published(rows: Sequence[Row]) -> list[str]:
 
 
 def _best(rows: Sequence[Row]) -> list[str]:
-    """Give the best run for each model and split: chosen by its test score, as the paper chose."""
+    """Give the best run for each model and split: chosen by its test score, as the paper chose; then by the other."""
     lines = []
     for model, split in dict.fromkeys((row["model"], row["split"]) for row in rows):
-        measure = "test_iou" if MODELS[model].task == "rendering" else "test_exact"
+        measure = "iou" if MODELS[model].task == "rendering" else "exact"
         runs = [row for row in rows if (row["model"], row["split"]) == (model, split)]
-        best = max(runs, key=lambda row: float(row[measure]))
+        best = max(runs, key=lambda row: (float(row[f"test_{measure}"]), float(row[f"train_{measure}"])))
         exact = [share(float(best[name])) for name in ("train_exact", "test_exact")]
         iou = f"{float(best['test_iou']):.3f}" if best["test_iou"] else ""
         lines.append([MODELS[model].title, split, best["settings"], f"{len(runs)}", *exact, iou])
