@@ -1,4 +1,4 @@
-"""What the README says of the studies is what their rows say."""
+"""What the README and docs/findings.md say of the studies is what their rows say."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import partial
 import pytest
 
 from notsoclevr import studies
-from notsoclevr.dataset import generate, split_uniform
+from notsoclevr.dataset import SPLITS, generate, split_uniform
 from notsoclevr.markdown import share as percent
 from notsoclevr.models import MODELS
 from notsoclevr.studies import Row
 
 from .conftest import ROOT
 
-README = " ".join((ROOT / "README.md").read_text("utf-8").split())
+README, FINDINGS = (" ".join((ROOT / page).read_text("utf-8").split()) for page in ("README.md", "docs/findings.md"))
 RIVALS = [name for name in MODELS if name.startswith(("deconv", "pooled", "strided"))]
 
 
@@ -37,20 +37,31 @@ def spread(rows: list[Row], measure: str = "test_exact") -> str:
 def test_success_over_seeds() -> None:
     rows = rows_of("seeds", variant="coordconv")
     perfect = sum(map(studies.is_perfect, rows))
-    assert f"perfect in {perfect} of {len(rows)} runs" in README
+    assert all(f"perfect in {perfect} of {len(rows)} runs" in page for page in (README, FINDINGS))
     assert not any(map(studies.is_perfect, rows_of("seeds", variant="rival")))
+
+
+def test_the_recipes_before() -> None:
+    rows = studies.load_rows(ROOT / "studies" / "recipes" / "former_seeds.csv").values()
+    fewest: dict[str, int] = {}
+    for model, rate in {(row["model"], row["learning_rate"]) for row in rows}:
+        own = [row for row in rows if (row["model"], row["learning_rate"], row["split"]) == (model, rate, "quadrant")]
+        assert len(own) == 20
+        fewest[model] = min(fewest.get(model, 20), sum(map(studies.is_perfect, own)))
+    regressor, classifier = (fewest[f"coordconv_{task}"] for task in ("regressor", "classifier"))
+    assert f"{regressor} and {classifier} of 20 on the quadrant split" in FINDINGS
 
 
 @pytest.mark.parametrize("model", RIVALS)
 def test_rivals_over_seeds(model: str) -> None:
     ends = [spread(rows_of("seeds", model=model, split=split)) for split in ("uniform", "quadrant")]
-    assert f"| {MODELS[model].title} | {' | '.join(ends)} |" in README
+    assert f"| {MODELS[model].title} | {' | '.join(ends)} |" in FINDINGS
 
 
 @pytest.mark.parametrize("split", ["uniform", "quadrant"])
 def test_how_far_the_deconv_painter_gets(split: str) -> None:
     overlaps = [float(row["test_iou"]) for row in rows_of("seeds", model="deconv_painter", split=split)]
-    assert f"{min(overlaps):.3f} to {max(overlaps):.3f}" in README
+    assert f"{min(overlaps):.3f} to {max(overlaps):.3f}" in FINDINGS
 
 
 def test_how_little_is_enough() -> None:
@@ -61,7 +72,7 @@ def test_how_little_is_enough() -> None:
         assert all(map(studies.is_perfect, rows))
     rivals = [row for row in rows_of("sample_efficiency", split_train_share="0.1") if row["model"] in RIVALS]
     assert len(rivals) == 4
-    assert f"{spread(rivals)} after 10 %" in README
+    assert f"{spread(rivals)} after 10 %" in FINDINGS
 
 
 def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_has_seen() -> None:
@@ -76,7 +87,7 @@ def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_
         if share == "0.01":
             said.append(beyond)
     first, second, third = (percent(beyond).removesuffix(" %") for beyond in sorted(said))
-    assert f"{first}, {second} and {third} % of them" in README
+    assert f"{first}, {second} and {third} % of them" in FINDINGS
 
 
 def test_the_regressor_needs_a_twentieth_of_the_positions() -> None:
@@ -101,23 +112,38 @@ def test_what_the_regressor_needs() -> None:
     runs = partial(rows_of, "ablations", variant="pooling")
     assert len(runs()) == 48
     average, slow = runs(pooling="average"), runs(pooling="max", learning_rate="0.0001")
-    assert f"average pooling it gets at most {percent(best(average, 'train_exact'))} of the positions" in README
+    assert f"average pooling it gets at most {percent(best(average, 'train_exact'))} of the positions" in FINDINGS
     assert best(average) <= best(average, "train_exact")
-    assert f"at 0.0001 it gets at most {percent(max(best(slow), best(slow, 'train_exact')))}." in README
+    assert f"at 0.0001 it gets at most {percent(max(best(slow), best(slow, 'train_exact')))}." in FINDINGS
     for rate in ("0.001", "0.01"):
         assert all(map(studies.is_perfect, runs(pooling="max", activation="linear", learning_rate=rate)))
     rectified = [best(runs(activation="relu", split=split)) for split in ("uniform", "quadrant")]
     assert (
         "never perfect: {} at best on the test half of the uniform split, {} in".format(*map(percent, rectified))
-        in README
+        in FINDINGS
     )
+
+
+def test_training_on_and_scaled_answers() -> None:
+    long = partial(rows_of, "ablations", variant="long")
+    assert len(long()) == 8
+    exact = sum(map(studies.is_perfect, long(learning_rate="0.001")))
+    assert f"at 0.001 {exact} of 4 runs end exact; at 0.01" in FINDINGS
+    jumping = long(learning_rate="0.01")
+    assert f"and ends at {spread(jumping)} of the test half" in FINDINGS
+    for row in jumping:
+        last_half = [float(share) for share in row["test_exact_by_epoch"].split()[50:]]
+        assert min(last_half) < 0.01
+        assert max(last_half) > 0.99
+    scaled = rows_of("ablations", variant="scaled")
+    assert f"{sum(map(studies.is_perfect, scaled))} of {len(scaled)} runs is perfect" in FINDINGS
 
 
 def test_where_coordinates_enter() -> None:
     every = partial(rows_of, "ablations", variant="every_layer")
     for model in ("coordconv_classifier", "coordconv_regressor"):
         assert all(map(studies.is_perfect, every(model=model)))
-    assert f"the painter then gets only {spread(every(model='coordconv_painter'))} of the unseen quadrant" in README
+    assert f"the painter then gets only {spread(every(model='coordconv_painter'))} of the unseen quadrant" in FINDINGS
     radius = rows_of("ablations", variant="radius")
     assert len({row["model"] for row in radius}) == 3
     assert all(map(studies.is_perfect, radius))
@@ -127,12 +153,13 @@ def test_scaling_and_decay() -> None:
     raw = partial(rows_of, "ablations", variant="raw", scale_coordinates="false")
     networks = [row for row in raw() if row["model"] in ("coordconv_classifier", "coordconv_painter")]
     perfect = sum(map(studies.is_perfect, networks))
-    assert f"{perfect} of {len(networks)} runs ends perfect: the classifier" in README
+    assert f"{perfect} of {len(networks)} runs ends perfect: the classifier" in FINDINGS
     assert f"with raw pixels {perfect} run of {len(networks)} ends perfect" in README
     uniform, quadrant = (spread(raw(model="coordconv_classifier", split=split)) for split in ("uniform", "quadrant"))
-    assert f"the classifier gets {uniform} of the test half on uniform and {quadrant} on quadrant" in README
+    assert f"the classifier gets {uniform} of the test half on uniform and {quadrant} on quadrant" in FINDINGS
     uniform, quadrant = (spread(raw(model="coordconv_painter", split=split)) for split in ("uniform", "quadrant"))
-    assert f"the painter {uniform} and {quadrant}." in README
+    assert f"the painter {uniform} and {quadrant}." in FINDINGS
+    assert f"The deconv classifier loses by it too: {spread(raw(model='deconv_classifier'))} on uniform" in FINDINGS
     undecayed = rows_of("ablations", variant="no_decay", split="quadrant")
     assert len(undecayed) == 9
     assert all(map(studies.is_perfect, undecayed))
@@ -140,14 +167,14 @@ def test_scaling_and_decay() -> None:
 
 def test_downsampling_and_padding() -> None:
     told = rows_of("ablations", variant="downsampling", split="quadrant")
-    assert f"the plain regressors get {spread(told)} of the unseen quadrant" in README
+    assert f"the plain regressors get {spread(told)} of the unseen quadrant" in FINDINGS
     padded = partial(rows_of, "ablations", variant="padding", split="uniform")
     zeros = rows_of("seeds", model="strided_regressor", split="uniform", seed="0")
     reflect, ring = (padded(model="strided_regressor", padding=padding) for padding in ("reflect", "circular"))
-    assert f"gets {spread(zeros)} of the uniform test half with them, {spread(reflect)} with reflections, " in README
-    assert f"{spread(ring)} when the canvas is closed to a ring" in README
+    assert f"gets {spread(zeros)} of the uniform test half with them, {spread(reflect)} with reflections, " in FINDINGS
+    assert f"{spread(ring)} when the canvas is closed to a ring" in FINDINGS
     reflect, ring = (padded(model="pooled_regressor", padding=padding) for padding in ("reflect", "circular"))
-    assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)}." in README
+    assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)}." in FINDINGS
 
 
 def test_the_tutorials_classifier() -> None:
@@ -158,9 +185,11 @@ def test_the_tutorials_classifier() -> None:
     last, best_of = zip(
         *((float(row["test_exact"]), max(map(float, row["test_exact_by_epoch"].split()))) for row in rows), strict=True
     )
-    assert "{} of the test half on uniform and {} on quadrant".format(*map(percent, last)) in README
-    assert "the best had {} and {}".format(*map(percent, best_of)).replace(" % and", " and") in README
+    assert "{} of the test half on uniform and {} on quadrant".format(*map(percent, last)) in FINDINGS
+    assert "the best had {} and {}".format(*map(percent, best_of)).replace(" % and", " and") in FINDINGS
     assert {row["measure_every"] for row in rows} == {"5"}
+    uniform, quadrant = (spread(rows_of("replication", model="deconv_classifier", split=split)) for split in SPLITS)
+    assert f"Its deconv classifier gets {uniform} on uniform, for 85.8 %, and {quadrant} on quadrant" in FINDINGS
 
 
 def test_the_papers_search() -> None:
@@ -171,16 +200,16 @@ def test_the_papers_search() -> None:
     said = (
         "the best deconv classifier gets {} of the uniform test half and {} of the unseen quadrant, the best painter an"
     )
-    assert said.format(*classified) + " IoU of {:.3f} and {:.3f}".format(*painted) in README
+    assert said.format(*classified) + " IoU of {:.3f} and {:.3f}".format(*painted) in FINDINGS
 
 
 def test_the_tutorials_regressor() -> None:
     rows = rows_of("replication", model="coordconv_regressor")
     most = max(best(rows), best(rows, "train_exact"))
-    assert f"all {len(rows)} runs get at most {percent(most)} right" in README
+    assert f"all {len(rows)} runs get at most {percent(most)} right" in FINDINGS
     dim, brighter = (
         rows_of("ablations", variant="raw", model=rows[0]["model"], pixel_value=f"{lit}.0") for lit in (1, 8)
     )
     assert len(dim) == len(brighter) == 4
-    assert f"with 1 for 64 gets at most {percent(max(best(dim), best(dim, 'train_exact')))} in four runs" in README
-    assert f"with 8, {sum(map(studies.is_perfect, brighter))} of 4 are perfect" in README
+    assert f"with 1 for 64 gets at most {percent(max(best(dim), best(dim, 'train_exact')))} in four runs" in FINDINGS
+    assert f"with 8, {sum(map(studies.is_perfect, brighter))} of 4 are perfect" in FINDINGS
