@@ -38,6 +38,8 @@ def test_success_over_seeds() -> None:
     rows = rows_of("seeds", variant="coordconv")
     perfect = sum(map(studies.is_perfect, rows))
     assert all(f"perfect in {perfect} of {len(rows)} runs" in page for page in (README, FINDINGS))
+    fresh = rows_of("seeds", variant="fresh", split="quadrant")
+    assert f"perfect in {sum(map(studies.is_perfect, fresh))} of {len(fresh)} runs. Its rivals" in FINDINGS
     assert not any(map(studies.is_perfect, rows_of("seeds", variant="rival")))
 
 

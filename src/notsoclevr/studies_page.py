@@ -136,7 +136,7 @@ def _best(rows: Sequence[Row]) -> list[str]:
 
 
 PICTURES: Mapping[str, Callable[[Path, Sequence[Row]], None]] = {
-    "seeds": partial(_strips, by_variant=False),  # a model stands in one variant there
+    "seeds": partial(_strips, by_variant=False),  # the variants of a model differ in their seeds alone
     "ablations": partial(_strips, by_variant=True),
     "sample_efficiency": figures.save_shares,
 }
