@@ -141,12 +141,18 @@ def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def start_until_a_row(home: Path, path: Path, *arguments: str) -> subprocess.Popen[str]:
+    process = start(home, str(path), *arguments)
+    results = path.with_name("results.csv")
+    wait_for(lambda: results.exists() and load_rows(results))
+    return process
+
+
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_study_that_is_stopped_goes_on(home: Path, how: signal.Signals, status: int) -> None:
     path = write(home, BLOCK | {"seed": list(range(40))})
     results = path.with_name("results.csv")
-    process = start(home, str(path), "--workers", "1")
-    wait_for(results.exists)
+    process = start_until_a_row(home, path, "--workers", "1")
     family = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, how)
     stderr = process.communicate(timeout=60)[1]
@@ -245,8 +251,7 @@ def test_a_cluster_loses_a_worker_and_no_row(home: Path, cluster: Cluster) -> No
     address, workers, _ = cluster
     path = write(home, BLOCK | {"seed": list(range(8))})
     results = path.with_name("results.csv")
-    process = start(home, str(path), "--scheduler", address)
-    wait_for(lambda: results.exists() and load_rows(results))
+    process = start_until_a_row(home, path, "--scheduler", address)
     workers[0].kill()
     stderr = process.communicate(timeout=300)[1]
     assert process.returncode == 0, stderr
@@ -262,8 +267,7 @@ def test_a_cluster_that_loses_its_scheduler_makes_no_row_of_it(home: Path, clust
     address, _, scheduler = cluster
     path = write(home, BLOCK | {"seed": list(range(40))})
     results = path.with_name("results.csv")
-    process = start(home, str(path), "--scheduler", address)
-    wait_for(lambda: results.exists() and load_rows(results))
+    process = start_until_a_row(home, path, "--scheduler", address)
     scheduler.kill()
     stderr = process.communicate(timeout=300)[1]
     assert process.returncode == 1

@@ -36,10 +36,9 @@ from notsoclevr.config import check, read_yaml
 from notsoclevr.errors import StudyError
 from notsoclevr.evidence import Entry, Sources, select
 from notsoclevr.recipes import STRICT, Count
-from notsoclevr.studies import is_perfect
+from notsoclevr.studies import BECAME_PERFECT, is_perfect
 
 VERDICTS = ("holds", "holds in part", "does not hold", "not tested")
-NEVER = ("epochs_to_perfect", "seconds_to_perfect")  # empty where a network never was perfect
 BY_EPOCH = "test_exact_by_epoch"
 
 Where = dict[str, Any]
@@ -315,7 +314,7 @@ def _value(entry: Entry, test: Test, at: str) -> float:
         if test.column is None:
             return float(is_perfect(row))
         if row[test.column] == "":
-            if test.column in NEVER:
+            if test.column in BECAME_PERFECT:
                 return math.inf
             raise StudyError(f"{at}.column is {test.column}, which does not apply to {entry.name}")
         if test.column != BY_EPOCH:

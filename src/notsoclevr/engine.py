@@ -239,14 +239,18 @@ class _Run:
     ) -> None:
         self._study, self._rows, self._log, self._stop = study, rows, log, stop
         self.ended: set[str] = set()  # keys of this run's experiments
+        self._before = len(study.trials) - len(missing)
         self._bar = tqdm(
             total=len(study.trials),
-            initial=len(study.trials) - len(missing),
+            initial=self._before,
             desc=study.name,
             disable=not sys.stderr.isatty(),
             bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
         )
-        self._done = len(study.trials) - len(missing)
+
+    @property
+    def _done(self) -> int:
+        return self._before + len(self.ended)
 
     def __enter__(self) -> _Run:
         return self
@@ -284,7 +288,6 @@ class _Run:
         save_rows(self._study, self._rows)
         self._log.add([row])
         self.ended.add(trial.key)
-        self._done += 1
         said = row["error"] or f"exact {float(row['train_exact']):.1%} train, {float(row['test_exact']):.1%} test"
         if self._bar.disable:
             count = f"{self._study.name} {self._done}/{len(self._study.trials)}"

@@ -53,7 +53,8 @@ MEASURED = (
     *("parameters", "epochs_to_perfect", "seconds_to_perfect", "train_seconds", "train_loss", "test_loss"),
     *("train_exact", "test_exact", "train_iou", "test_iou", "train_error_px", "test_error_px", "test_exact_by_epoch"),
 )
-SUMMED_UP = ("train_exact", "test_exact", "test_iou", "test_error_px", "epochs_to_perfect", "seconds_to_perfect")
+BECAME_PERFECT = ("epochs_to_perfect", "seconds_to_perfect")  # empty where a network never was
+SUMMED_UP = ("train_exact", "test_exact", "test_iou", "test_error_px", *BECAME_PERFECT)
 COLUMNS = ("key", "variant", "settings", *CONTENT, "error", *MEASURED, "digest")
 
 
@@ -217,21 +218,27 @@ def _expand(file: _File, params: Any, path: Path) -> list[Trial]:
     alike: dict[tuple[str, str, str], list[dict[str, Any]]] = {}  # but for seed and settings
     for variant, model, split, _, settings in chosen:
         alike.setdefault((variant, model, split), []).append(settings)
+    varied = {kind: _varied(settings) for kind, settings in alike.items()}
     trials = []
     for variant, model, split, seed, settings in chosen:
         config = configure(params, {"seed": seed, **settings}, path)
-        others = alike[variant, model, split]
-        varied = [name for name in settings if len({text(other.get(name)) for other in others}) > 1]
+        own = [name for name in settings if name in varied[variant, model, split]]
         trials.append(
             Trial(
                 variant=variant,
-                settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in varied),
+                settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in own),
                 experiment=Experiment(model=model, split=split, seed=config.seed, recipe=config.models[model]),
                 split_arguments=config.splits[split],
                 measure_every=file.measure_every,
             )
         )
     return trials
+
+
+def _varied(alike: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Name the settings that are not the same in all mappings."""
+    names = {name for settings in alike for name in settings}
+    return {name for name in names if len({text(settings.get(name)) for settings in alike}) > 1}
 
 
 def _short(name: str) -> str:
@@ -352,7 +359,7 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 def _without_unknown(row: Row) -> Row:
     """Leave out when a network became perfect if it was measured at the end alone."""
     once = int(row["measure_every"]) >= int(row["epochs"])
-    return row | dict.fromkeys(("epochs_to_perfect", "seconds_to_perfect"), "") if once else row
+    return row | dict.fromkeys(BECAME_PERFECT, "") if once else row
 
 
 def is_perfect(row: Row) -> bool:
