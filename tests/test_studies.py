@@ -191,6 +191,13 @@ def test_rows_that_the_study_no_longer_asks_for_are_kept_but_not_used(tmp_path: 
     assert [row["seed"] for row in studies.asked_for(fewer, load_rows(fewer.results))] == ["1"] * 4
 
 
+def test_rows_are_kept_under_the_names_that_the_study_has_for_them_now(tmp_path: Path) -> None:
+    save_rows(study_of(tmp_path, BLOCK), rows_of(study_of(tmp_path, BLOCK)))
+    renamed = study_of(tmp_path, BLOCK | {"variant": "renamed"})
+    save_rows(renamed, load_rows(renamed.results))
+    assert {row["variant"] for row in load_rows(renamed.results).values()} == {"renamed"}
+
+
 def test_a_column_that_came_later_makes_no_row_invalid(tmp_path: Path) -> None:
     study = study_of(tmp_path, BLOCK)
     save_rows(study, rows_of(study))

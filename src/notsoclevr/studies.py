@@ -316,16 +316,15 @@ def save_rows(study: Study, rows: Mapping[str, Row]) -> None:
     Rows of experiments that the study no longer asks for come last: they cost too much to be thrown away.
     """
     asked = {trial.key for trial in study.trials}
-    ordered = [rows[trial.key] for trial in study.trials if trial.key in rows]
-    ordered += [row for key, row in rows.items() if key not in asked]
+    others = [row for key, row in rows.items() if key not in asked]
     with replacing(study.results) as path:
-        write_rows(path, ordered)
+        write_rows(path, [*asked_for(study, rows), *others])
 
 
 def asked_for(study: Study, rows: Mapping[str, Row]) -> list[Row]:
     """Give the rows of the study's own experiments, in its order and under the names that it has for them now."""
     return [
-        rows[trial.key] | {"variant": trial.variant, "settings": trial.settings}
+        sealed(rows[trial.key] | {"variant": trial.variant, "settings": trial.settings})
         for trial in study.trials
         if trial.key in rows
     ]

@@ -98,15 +98,18 @@ def _strips(path: Path, rows: Sequence[Row], *, by_variant: bool) -> None:
 
 
 def _beside_published(rows: Sequence[Row]) -> list[str]:
-    """Give the tutorial's tables with ours beside them: the runs with its own settings."""
-    lines = []
+    """Give the tutorial's tables with ours beside them, from the lowest to the highest of the runs as its code has it."""
+    cells: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row["variant"] == "table":
-            published = PUBLISHED.get((row["model"], row["split"]), Published())
-            ours, theirs = (row["train_exact"], row["test_exact"]), (published.tutorial_train, published.tutorial_test)
-            iou = f"{float(row['test_iou']):.3f}" if row["test_iou"] else ""
-            line = [MODELS[row["model"]].title, row["split"], row["learning_rate"], row["epochs"]]
-            lines.append([*line, *map(share, theirs), *(share(float(value)) for value in ours), iou])
+            cells.setdefault((row["model"], row["split"]), []).append(row)
+    lines = []
+    for (model, split), runs in cells.items():
+        published = PUBLISHED.get((model, split), Published())
+        theirs = (share(published.tutorial_train), share(published.tutorial_test))
+        ours = (_range([float(run[f"{half}_exact"]) for run in runs], share) for half in ("train", "test"))
+        iou = _range([float(run["test_iou"]) for run in runs if run["test_iou"]], "{:.3f}".format)
+        lines.append([MODELS[model].title, split, runs[0]["learning_rate"], runs[0]["epochs"], *theirs, *ours, iou])
     header = [
         "model",
         "split",
@@ -118,7 +121,12 @@ def _beside_published(rows: Sequence[Row]) -> list[str]:
         "ours, test",
         "IoU",
     ]
-    return [*table(header, lines, words=2), ""] if lines else []
+    said = "The tutorial's own settings. It counts rows and columns of a regression singly, we count whole positions:"
+    return [said, "", *table(header, lines, words=2), ""] if lines else []
+
+
+def _range(values: Sequence[float], written: Callable[[float], str]) -> str:
+    return " to ".join(dict.fromkeys(map(written, (min(values), max(values))))) if values else ""
 
 
 def _best(rows: Sequence[Row]) -> list[str]:
