@@ -10,6 +10,7 @@ import pytest
 from notsoclevr import studies
 from notsoclevr.dataset import SPLITS, generate, split_uniform
 from notsoclevr.markdown import share as percent
+from notsoclevr.markdown import span
 from notsoclevr.models import MODELS
 from notsoclevr.studies import Row
 
@@ -29,9 +30,7 @@ def rows_of(study: str, **where: str) -> list[Row]:
 
 def spread(rows: list[Row], measure: str = "test_exact") -> str:
     """Write the lowest and the highest share of some runs as the README does."""
-    values = [float(row[measure]) for row in rows]
-    lowest, highest = percent(min(values)), percent(max(values))
-    return lowest if lowest == highest else f"{lowest.removesuffix(' %')} to {highest}"
+    return span([float(row[measure]) for row in rows], percent)
 
 
 def test_success_over_seeds() -> None:

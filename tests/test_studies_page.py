@@ -67,9 +67,10 @@ def test_a_run_that_failed_is_counted_and_not_drawn(tmp_path: Path) -> None:
 
 
 def test_the_tutorials_tables_stand_beside_ours(tmp_path: Path) -> None:
-    add_study(tmp_path, "replication", DECONV, exact(1.0, 0.912), exact(0.9999, 0.0))
+    runs = exact(1.0, 0.912), exact(1.0, 0.85), exact(0.9999, 0.0), exact(0.9999, 0.0)
+    add_study(tmp_path, "replication", DECONV | {"seed": [0, 1]}, *runs)
     page = page_of(tmp_path)
-    assert "| deconv classifier | uniform | 0.003 | 20 | 100 % | 85.8 % | 100 % | 91.2 % |  |" in page
+    assert "| deconv classifier | uniform | 0.003 | 20 | 100 % | 85.8 % | 100 % | 85 to 91.2 % |  |" in page
     assert "| deconv classifier | quadrant | 0.003 | 20 | 100 % | 0 % | 99.99 % | 0 % |  |" in page
 
 

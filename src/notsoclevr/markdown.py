@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 NONE = "–"  # noqa: RUF001 - an en dash is what tables have for nothing
 
@@ -43,3 +43,9 @@ def share(value: float | None) -> str:
     if (shown == "100.0%") != (value == 1) or (shown == "0.0%") != (value == 0):
         shown = f"{value:.2%}"
     return shown.replace(".0%", "%").replace("%", " %")
+
+
+def span(values: Sequence[float], written: Callable[[float], str]) -> str:
+    """Write the lowest and the highest of some values, or the one that all of them are written as."""
+    lowest, highest = written(min(values)), written(max(values))
+    return lowest if lowest == highest else f"{lowest.removesuffix(' %')} to {highest}"

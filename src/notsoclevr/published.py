@@ -3,8 +3,8 @@
 Sources: the tutorial's result tables; the paper's section 4 (classification), section 5 and appendix (rendering) and
 its abstract. Shares are of examples answered right, but for the paper's rendering, which is the mean intersection over
 union on the test half, and for the tutorial's regression, whose code (branch ash/regression) counts rows and columns
-singly. Where a source names no figure there is None: the tutorial judged rendering by eye, and used the pooled regressor
-on the uniform split and the strided one on the quadrant split only.
+singly. Where a source names no figure there is None: the tutorial judged rendering by eye, and used the pooled
+regressor on the uniform split and the strided one on the quadrant split only.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from notsoclevr import study_figures as figures
 from notsoclevr.atomic import replacing
-from notsoclevr.markdown import share, table
+from notsoclevr.markdown import share, span, table
 from notsoclevr.models import MODELS
 from notsoclevr.published import PUBLISHED, Published
 from notsoclevr.studies import Row, Study, asked_for, load_rows, load_study, summarise
@@ -98,7 +98,7 @@ def _strips(path: Path, rows: Sequence[Row], *, by_variant: bool) -> None:
 
 
 def _beside_published(rows: Sequence[Row]) -> list[str]:
-    """Give the tutorial's tables with ours beside them, from the lowest to the highest of the runs as its code has it."""
+    """Give the tutorial's tables with our runs beside them, from the lowest to the highest."""
     cells: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row["variant"] == "table":
@@ -107,8 +107,9 @@ def _beside_published(rows: Sequence[Row]) -> list[str]:
     for (model, split), runs in cells.items():
         published = PUBLISHED.get((model, split), Published())
         theirs = (share(published.tutorial_train), share(published.tutorial_test))
-        ours = (_range([float(run[f"{half}_exact"]) for run in runs], share) for half in ("train", "test"))
-        iou = _range([float(run["test_iou"]) for run in runs if run["test_iou"]], "{:.3f}".format)
+        ours = (span([float(run[f"{half}_exact"]) for run in runs], share) for half in ("train", "test"))
+        ious = [float(run["test_iou"]) for run in runs if run["test_iou"]]
+        iou = span(ious, "{:.3f}".format) if ious else ""
         lines.append([MODELS[model].title, split, runs[0]["learning_rate"], runs[0]["epochs"], *theirs, *ours, iou])
     header = [
         "model",
@@ -123,10 +124,6 @@ def _beside_published(rows: Sequence[Row]) -> list[str]:
     ]
     said = "The tutorial's own settings. It counts rows and columns of a regression singly, we count whole positions:"
     return [said, "", *table(header, lines, words=2), ""] if lines else []
-
-
-def _range(values: Sequence[float], written: Callable[[float], str]) -> str:
-    return " to ".join(dict.fromkeys(map(written, (min(values), max(values))))) if values else ""
 
 
 def _best(rows: Sequence[Row]) -> list[str]:
