@@ -178,19 +178,22 @@ def test_downsampling_and_padding() -> None:
     assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)}." in FINDINGS
 
 
-def test_the_tutorials_classifier() -> None:
-    rows = [
-        *rows_of("replication", model="coordconv_classifier", split="uniform"),
-        *rows_of("replication", model="coordconv_classifier", split="quadrant"),
-    ]
+def test_the_tutorials_classifiers() -> None:
+    table = partial(rows_of, "replication", variant="table")
+    rows = [row for split in ("uniform", "quadrant") for row in table(model="coordconv_classifier", split=split)]
     last, best_of = zip(
         *((float(row["test_exact"]), max(map(float, row["test_exact_by_epoch"].split()))) for row in rows), strict=True
     )
     assert "{} of the test half on uniform and {} on quadrant".format(*map(percent, last)) in FINDINGS
     assert "the best had {} and {}".format(*map(percent, best_of)).replace(" % and", " and") in FINDINGS
     assert {row["measure_every"] for row in rows} == {"5"}
-    uniform, quadrant = (spread(rows_of("replication", model="deconv_classifier", split=split)) for split in SPLITS)
-    assert f"Its deconv classifier gets {uniform} on uniform, for 85.8 %, and {quadrant} on quadrant" in FINDINGS
+    deconv = {split: table(model="deconv_classifier", split=split) for split in SPLITS}
+    uniform, quadrant = (spread(deconv[split]) for split in ("uniform", "quadrant"))
+    learned = spread(deconv["uniform"], "train_exact")
+    said = f"Its deconv classifier learns {learned} of the training half of uniform and gets {uniform} of the test half"
+    assert f"{said}, for 85.8 %; on quadrant it gets {quadrant}, as published." in FINDINGS
+    decayed = partial(rows_of, "replication", variant="decay_of_tables", model="deconv_classifier")
+    assert f"as its AdamW would apply it, it learns {spread(decayed(), 'train_exact')}." in FINDINGS
 
 
 def test_the_papers_search() -> None:
@@ -205,7 +208,25 @@ def test_the_papers_search() -> None:
 
 
 def test_the_tutorials_regressor() -> None:
-    rows = rows_of("replication", model="coordconv_regressor")
+    table = partial(rows_of, "replication", variant="table", model="coordconv_regressor")
+    uniform, quadrant = table(split="uniform"), table(split="quadrant")
+    assert len(uniform) == len(quadrant) == 3
+    ends = f"{spread(uniform)} of the test half of uniform and {spread(quadrant)} of the unseen quadrant"
+    assert f"three seeds end at {ends}, with {spread(quadrant, 'train_exact')} of the three others" in FINDINGS
+    assert {row["measure_every"] for row in table()} == {"5"}
+    early = max(float(share) for row in table() for share in row["test_exact_by_epoch"].split()[:2])
+    assert f"after 10 it gets at most {percent(early)}" in FINDINGS
+    fast = rows_of("replication", variant="regressor_text", pooling="max", learning_rate="0.01")
+    by_epoch = [[float(share) for share in row["test_exact_by_epoch"].split()] for row in fast]
+    soon = percent(min(max(shares[:2]) for shares in by_epoch))
+    lost = sum(max(shares) == 1 and shares[-1] == 0 for shares in by_epoch)
+    assert f"at 0.01 it gets at least {soon} within 10" in FINDINGS
+    assert lost == 1 and "one of three seeds is back at the average in the end" in FINDINGS
+
+
+def test_a_lit_pixel_of_1() -> None:
+    names = ("pixel_of_1", "decay_of_tables")
+    rows = [row for name in names for row in rows_of("replication", variant=name, model="coordconv_regressor")]
     most = max(best(rows), best(rows, "train_exact"))
     assert f"all {len(rows)} runs get at most {percent(most)} right" in FINDINGS
     dim, brighter = (
@@ -214,3 +235,25 @@ def test_the_tutorials_regressor() -> None:
     assert len(dim) == len(brighter) == 4
     assert f"with 1 for 64 gets at most {percent(max(best(dim), best(dim, 'train_exact')))} in four runs" in FINDINGS
     assert f"with 8, {sum(map(studies.is_perfect, brighter))} of 4 are perfect" in FINDINGS
+
+
+def test_the_tutorials_plain_regressors() -> None:
+    for variant, said in (("table", "with a lit pixel of 1000"), ("pixel_of_1", "with one of 1")):
+        (uniform,) = rows_of("replication", variant=variant, model="pooled_regressor")
+        (quadrant,) = rows_of("replication", variant=variant, model="strided_regressor")
+        ends = [percent(float(row[f"{half}_exact"])) for row in (uniform, quadrant) for half in ("train", "test")]
+        assert "{}, {} and {} on uniform, {} and {} on quadrant".format(said, *ends) in FINDINGS
+
+
+def test_the_tutorials_painters() -> None:
+    table = partial(rows_of, "replication", variant="table")
+    (uniform,), (quadrant,) = (table(model="two_stage_painter", split=split) for split in ("uniform", "quadrant"))
+    ious = f"{float(uniform['test_iou']):.3f} on uniform and {float(quadrant['test_iou']):.3f} in the unseen quadrant"
+    assert f"an IoU of {ious}, and no square exact" in FINDINGS
+    assert all(row[name] == "0.0" for row in (uniform, quadrant) for name in ("train_exact", "test_exact"))
+    (heart,) = table(model="deconv_painter", split="quadrant")
+    learned, missed = (percent(float(heart[f"{half}_exact"])) for half in ("train", "test"))
+    said = f"{learned} of the squares that it is trained on exact, and {missed} of the others"
+    assert f"{said}, an IoU of {float(heart['test_iou']):.3f}." in FINDINGS
+    (blur,) = table(model="deconv_painter", split="uniform")
+    assert f"its decay leaves a blur, an IoU of {float(blur['test_iou']):.3f}, " in FINDINGS
