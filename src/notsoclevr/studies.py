@@ -315,19 +315,21 @@ def save_rows(study: Study, rows: Mapping[str, Row]) -> None:
 
     Rows of experiments that the study no longer asks for come last: they cost too much to be thrown away.
     """
-    asked = {trial.key for trial in study.trials}
-    others = [row for key, row in rows.items() if key not in asked]
+    own = asked_for(study, rows)
+    keys = {row["key"] for row in own}
     with replacing(study.results) as path:
-        write_rows(path, [*asked_for(study, rows), *others])
+        write_rows(path, [*own, *(row for key, row in rows.items() if key not in keys)])
 
 
 def asked_for(study: Study, rows: Mapping[str, Row]) -> list[Row]:
     """Give the rows of the study's own experiments, in its order and under the names that it has for them now."""
-    return [
-        sealed(rows[trial.key] | {"variant": trial.variant, "settings": trial.settings})
-        for trial in study.trials
-        if trial.key in rows
-    ]
+    return [_renamed(rows[trial.key], trial) for trial in study.trials if trial.key in rows]
+
+
+def _renamed(row: Row, trial: Trial) -> Row:
+    names = {"variant": trial.variant, "settings": trial.settings}
+    # sealing costs, and all rows come by here whenever one is added
+    return row if names.items() <= row.items() else sealed(row | names)
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:

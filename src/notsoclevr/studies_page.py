@@ -99,12 +99,8 @@ def _strips(path: Path, rows: Sequence[Row], *, by_variant: bool) -> None:
 
 def _beside_published(rows: Sequence[Row]) -> list[str]:
     """Give the tutorial's tables with our runs beside them, from the lowest to the highest."""
-    cells: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row["variant"] == "table":
-            cells.setdefault((row["model"], row["split"]), []).append(row)
     lines = []
-    for (model, split), runs in cells.items():
+    for (model, split), runs in _by_cell([row for row in rows if row["variant"] == "table"]).items():
         published = PUBLISHED.get((model, split), Published())
         theirs = (share(published.tutorial_train), share(published.tutorial_test))
         ours = (span([float(run[f"{half}_exact"]) for run in runs], share) for half in ("train", "test"))
@@ -126,12 +122,18 @@ def _beside_published(rows: Sequence[Row]) -> list[str]:
     return [said, "", *table(header, lines, words=2), ""] if lines else []
 
 
+def _by_cell(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
+    cells: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        cells.setdefault((row["model"], row["split"]), []).append(row)
+    return cells
+
+
 def _best(rows: Sequence[Row]) -> list[str]:
     """Give the best run for each model and split: chosen by its test score, as the paper chose; then by the other."""
     lines = []
-    for model, split in dict.fromkeys((row["model"], row["split"]) for row in rows):
+    for (model, split), runs in _by_cell(rows).items():
         measure = "iou" if MODELS[model].task == "rendering" else "exact"
-        runs = [row for row in rows if (row["model"], row["split"]) == (model, split)]
         best = max(runs, key=lambda row: (float(row[f"test_{measure}"]), float(row[f"train_{measure}"])))
         exact = [share(float(best[name])) for name in ("train_exact", "test_exact")]
         iou = f"{float(best['test_iou']):.3f}" if best["test_iou"] else ""
