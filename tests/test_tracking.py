@@ -33,6 +33,15 @@ def runs(uri: str, *tasks: str) -> list[MlflowRun]:
     return list(client.search_runs(known))
 
 
+def versions(uri: str) -> dict[str, list[str]]:
+    """Return the versions of each registered model."""
+    client = MlflowClient(uri)
+    return {
+        model.name: [str(version.version) for version in client.search_model_versions(f"name = '{model.name}'")]
+        for model in client.search_registered_models()
+    }
+
+
 @pytest.fixture(scope="module")
 def trained(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two cells of a shrunken project, trained and compared in processes of their own."""
@@ -111,6 +120,7 @@ def test_track_rebuilds_what_is_missing_and_nothing_else(trained: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert "0 of 2" in again.stdout
     assert len(runs(uri)) == 3
+    assert versions(uri) == {"not-so-clevr-regression": ["1"], "not-so-clevr-rendering": ["1"]}
     before = {run.info.run_name: run.data for run in runs(uri)}
 
     for path in (trained / "mlflow.db", *trained.glob("results/*/run.json")):
@@ -179,6 +189,9 @@ def test_a_real_server_gets_runs_artifacts_and_models(project: Path, command: Ru
     assert evaluated.returncode == 0, evaluated.stderr
     version = MlflowClient(server).get_model_version_by_alias("not-so-clevr-regression", "best")
     assert version.run_id == run.info.run_id
+    tracked = command("track", MLFLOW_TRACKING_URI=server)
+    assert tracked.returncode == 0, tracked.stderr
+    assert versions(server) == {"not-so-clevr-regression": ["1"]}
 
 
 def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Path, command: Run) -> None:

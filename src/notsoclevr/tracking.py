@@ -491,9 +491,20 @@ def _register_best(client: MlflowClient, task: str, cells: Sequence[Cell]) -> No
     name = EXPERIMENT.format(task)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name, description=f"The best model of the {task} task, whatever its kind.")
-    elif any(v.run_id == run_id and ALIAS in v.aliases for v in client.search_model_versions(f"name = '{name}'")):
+    elif _best_run(client, name) == run_id:
         return
-    outputs = client.get_run(run_id).outputs
-    model_id = outputs.model_outputs[0].model_id if outputs else None
-    version = client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
-    client.set_registered_model_alias(name, ALIAS, version.version)
+    known = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")  # it may have been the best before
+    if known:
+        number = known[0].version
+    else:
+        outputs = client.get_run(run_id).outputs
+        model_id = outputs.model_outputs[0].model_id if outputs else None
+        number = client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version
+    client.set_registered_model_alias(name, ALIAS, number)
+
+
+def _best_run(client: MlflowClient, name: str) -> str | None:
+    """Return the run of the version that has the alias, None if no version has it; a search of versions gives no aliases."""
+    if ALIAS not in client.get_registered_model(name).aliases:
+        return None
+    return str(client.get_model_version_by_alias(name, ALIAS).run_id)
