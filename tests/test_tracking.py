@@ -136,6 +136,44 @@ def test_track_rebuilds_what_is_missing_and_nothing_else(trained: Path) -> None:
         assert after[name].params == data.params
 
 
+def test_track_of_a_folder_logs_that_cell_and_nothing_else(trained: Path) -> None:
+    """Neither a comparison nor the registry: they belong to all of results/, and get it whatever was logged before."""
+    uri, cell = f"sqlite:///{trained}/another.db", "results/deconv_painter-quadrant"
+    one = run_command(trained, "track", cell, MLFLOW_TRACKING_URI=uri)
+    assert one.returncode == 0, one.stderr
+    assert [run.info.run_name for run in runs(uri)] == ["deconv_painter-quadrant"]
+    assert versions(uri) == {}
+
+    all_of_them = run_command(trained, "track", MLFLOW_TRACKING_URI=uri)
+    assert all_of_them.returncode == 0, all_of_them.stderr
+    (comparison,) = runs(uri, "comparison")
+    assert set(comparison.data.metrics) == {f"{model}-quadrant.test_exact" for model in CELLS}
+    assert comparison.data.tags["mlflow.note.content"].count("/runs/") == 2
+    assert versions(uri).keys() == {"not-so-clevr-regression", "not-so-clevr-rendering"}
+
+
+def test_track_names_the_cell_that_is_incomplete_and_logs_the_rest(trained: Path) -> None:
+    """The report of both is logged whole, and the link that it lacks comes with the cell."""
+    uri, network = f"sqlite:///{trained}/third.db", trained / "results" / "deconv_painter-quadrant" / "predictions.npz"
+    network.rename(trained / "elsewhere.npz")
+    try:
+        partly = run_command(trained, "track", MLFLOW_TRACKING_URI=uri)
+    finally:
+        (trained / "elsewhere.npz").rename(network)
+    assert partly.returncode == 0, partly.stderr
+    assert "1 of 1" in partly.stdout
+    (line,) = [line for line in partly.stderr.splitlines() if "deconv_painter-quadrant" in line]
+    assert "predictions.npz: no such file" in line
+    assert sorted(str(run.info.run_name) for run in runs(uri)) == ["comparison", "coordconv_regressor-quadrant"]
+    (comparison,) = runs(uri, "comparison")
+    assert set(comparison.data.metrics) == {f"{model}-quadrant.test_exact" for model in CELLS}
+    assert comparison.data.tags["mlflow.note.content"].count("/runs/") == 1
+
+    assert run_command(trained, "track", MLFLOW_TRACKING_URI=uri).returncode == 0
+    (comparison,) = runs(uri, "comparison")
+    assert comparison.data.tags["mlflow.note.content"].count("/runs/") == 2
+
+
 def test_processes_at_once_lose_nothing(project: Path, command: Run) -> None:
     """The store does not exist yet: all of them find it missing together."""
     with ThreadPoolExecutor() as pool:

@@ -23,7 +23,7 @@ from notsoclevr.models import MODELS
 from notsoclevr.training import Experiment
 
 if TYPE_CHECKING:
-    from notsoclevr.results import Cell
+    from notsoclevr.results import Cell, Missing
 
 DATASET = Path("data/not_so_clevr.npz")
 RESULTS = Path("results")
@@ -166,6 +166,18 @@ def _finished(root: Path) -> list[Path]:
     return directories
 
 
+def _matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
+    """Load the cells in results/ that can be compared, and name the others on stderr."""
+    from notsoclevr import results
+
+    cells, missing = results.load_matrix(root / RESULTS)
+    for cell in missing:
+        click.echo(f"notsoclevr: {cell.name} is missing from the comparison: {cell.reason}", err=True)
+    if not cells:
+        raise StudyError(f"{root / RESULTS}: none of the {len(missing)} cells can be read")
+    return cells, missing
+
+
 @main.command()
 @click.pass_obj
 def evaluate(root: Path) -> None:
@@ -175,13 +187,9 @@ def evaluate(root: Path) -> None:
     """
     _finished(root)
 
-    from notsoclevr import results, stages
+    from notsoclevr import stages
 
-    cells, missing = results.load_matrix(root / RESULTS)
-    for cell in missing:
-        click.echo(f"notsoclevr: {cell.name} is missing from the comparison: {cell.reason}", err=True)
-    if not cells:
-        raise StudyError(f"{root / RESULTS}: none of the {len(missing)} cells can be read")
+    cells, missing = _matrix(root)
     stages.evaluate(root, cells, missing, root / REPORTS)
 
 
@@ -189,12 +197,20 @@ def evaluate(root: Path) -> None:
 @click.argument("directories", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.pass_obj
 def track(root: Path, directories: Sequence[Path]) -> None:
-    """Log to MLflow the cells (DIRECTORIES, or all in results/) and the comparison that it does not know."""
-    cells = _cells(directories or _finished(root))
+    """Log to MLflow what it does not know: the cells in DIRECTORIES, or all in results/ and their comparison.
+
+    Of results/, a cell that is missing or damaged is named on stderr, and the rest is logged. With DIRECTORIES neither
+    the comparison nor the model registry is touched.
+    """
+    if directories:
+        cells, reports = _cells(directories), None
+    else:
+        _finished(root)
+        cells, reports = _matrix(root)[0], root / REPORTS
 
     from notsoclevr import stages
 
-    stages.track(root, cells, root / REPORTS, lambda name: dataset.load_split(split_path(root, name)))
+    stages.track(root, cells, reports, lambda name: dataset.load_split(split_path(root, name)))
 
 
 @main.command()

@@ -35,13 +35,13 @@ def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], repo
         tracking.log_comparison(client, root, reports, cells)
 
 
-def track(root: Path, cells: Sequence[Cell], reports: Path, split_of: Callable[[str], Split]) -> None:
+def track(root: Path, cells: Sequence[Cell], reports: Path | None, split_of: Callable[[str], Split]) -> None:
     """Log whatever the store lacks.
 
     Args:
         root: The repository.
         cells: The cells to look at.
-        reports: Folder of the comparison, which may not exist yet.
+        reports: Folder of their comparison, which may not exist yet; None to log the cells alone.
         split_of: Name of a split to its examples.
 
     Raises:
@@ -50,6 +50,6 @@ def track(root: Path, cells: Sequence[Cell], reports: Path, split_of: Callable[[
     import_tensorflow()
     with tracking.store(root) as client:
         logged = tracking.track(client, root, cells, split_of)
-        if (reports / "comparison.csv").exists():
+        if reports and (reports / "comparison.csv").exists():
             tracking.log_comparison(client, root, reports, cells)
     print(f"{len(logged)} of {len(cells)} cells had no run{': ' if logged else ''}{', '.join(logged)}")

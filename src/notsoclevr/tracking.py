@@ -7,6 +7,7 @@ happens; a run whose process died without a word is closed by the next that come
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import logging
 import os
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "not-so-clevr-{}"  # one a task, one for the comparison and one for the studies
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
+NOTE, LINK = "mlflow.note.content", "#/experiments/"  # what MLflow shows above a run, and how a link there begins
 PROCESS, HOST = "process.id", "process.host"
 MODEL_KEPT = "logged_model"  # the name a network has among the outputs of its run
 
@@ -419,32 +421,32 @@ def close_study(client: MlflowClient, parent: str, status: str, files: Sequence[
 def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Sequence[Cell]) -> None:
     """Log the comparison as a run of its own, once, and register the best model of each task.
 
+    A comparison that is known already gets what it lacks, as when it was logged before its cells were.
+
     Args:
         client: Of the store.
         root: The repository.
         reports: Folder of the comparison.
-        cells: The cells in it.
+        cells: The cells in results/: those to register from, and those whose runs are linked.
+
+    Raises:
+        StudyError: comparison.csv is not what `evaluate` writes.
     """
     import mlflow
-    from mlflow.entities import Metric
 
     page = reports / "index.html"  # a comparison that was made before there was a report has none
     fingerprint = digest(reports / "comparison.csv", *([page] if page.exists() else []))
-    if not find_run(client, "comparison", fingerprint):
+    exact = _exact(reports / "comparison.csv")
+    if run_id := find_run(client, "comparison", fingerprint):
+        _complete_comparison(client, run_id, exact, cells)
+    else:
         run = client.create_run(
             _experiment_id(client, EXPERIMENT.format("comparison")),
-            tags=_tags(root)
-            | {"mlflow.runName": "comparison", "mlflow.note.content": _describe(client, cells), DIGEST: fingerprint},
+            tags=_tags(root) | {"mlflow.runName": "comparison", DIGEST: fingerprint},
         )
         run_id = run.info.run_id
         try:
-            client.log_batch(
-                run_id,
-                metrics=[
-                    Metric(f"{cell.name}.test_exact", cell.metrics["test_exact"], round(1000 * time()), 0)
-                    for cell in cells
-                ],
-            )
+            _complete_comparison(client, run_id, exact, cells)
             with _active(run_id):
                 mlflow.log_artifacts(str(reports))
         except BaseException as error:
@@ -456,15 +458,40 @@ def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Seque
             _register_best(client, task, rivals)
 
 
-def _describe(client: MlflowClient, cells: Sequence[Cell]) -> str:
+def _exact(table: Path) -> dict[str, float]:
+    """Load which share of its test half each cell in comparison.csv answers exactly."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            return {f"{row['model']}-{row['split']}": float(row["test_exact"]) for row in csv.DictReader(file)}
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise StudyError(
+            f"{table}: cannot be read ({type(error).__name__}: {error}); make it again with `notsoclevr evaluate`"
+        ) from None
+
+
+def _complete_comparison(client: MlflowClient, run_id: str, exact: Mapping[str, float], cells: Sequence[Cell]) -> None:
+    """Log to the run of a comparison the metrics that it lacks, and links to the runs of its cells."""
+    from mlflow.entities import Metric
+
+    run, now = client.get_run(run_id), round(1000 * time())
+    metrics = {f"{name}.test_exact": value for name, value in exact.items()}
+    lacking = [Metric(name, value, now, 0) for name, value in metrics.items() if name not in run.data.metrics]
+    client.log_batch(run_id, metrics=lacking)
+    before, after = run.data.tags.get(NOTE, ""), _describe(client, exact, cells)
+    if not before or after.count(LINK) > before.count(LINK):  # cells that are not here today may have been once
+        client.set_tag(run_id, NOTE, after)
+
+
+def _describe(client: MlflowClient, exact: Mapping[str, float], cells: Sequence[Cell]) -> str:
     """Describe a comparison in Markdown, with links to the runs: the frame that MLflow shows the report in has none."""
     lines = ["The report is the artifact `index.html`.", "", "| cell | exact on the test half |", "| --- | ---: |"]
-    for cell in cells:
-        name = cell.name
-        if run_id := find_run(client, cell.task, _cell_digest(cell)):
+    known = {cell.name: cell for cell in cells}
+    for name, share in exact.items():
+        shown = name
+        if (cell := known.get(name)) and (run_id := find_run(client, cell.task, _cell_digest(cell))):
             experiment = _experiment_id(client, EXPERIMENT.format(cell.task))
-            name = f"[{name}](#/experiments/{experiment}/runs/{run_id})"
-        lines.append(f"| {name} | {cell.metrics['test_exact']:.2%} |")
+            shown = f"[{name}]({LINK}{experiment}/runs/{run_id})"
+        lines.append(f"| {shown} | {share:.2%} |")
     return "\n".join(lines)
 
 
@@ -504,7 +531,7 @@ def _register_best(client: MlflowClient, task: str, cells: Sequence[Cell]) -> No
 
 
 def _best_run(client: MlflowClient, name: str) -> str | None:
-    """Return the run of the version that has the alias, None if no version has it; a search of versions gives no aliases."""
+    """Return the run of the version that has the alias, None if there is none. A search of versions gives no aliases."""
     if ALIAS not in client.get_registered_model(name).aliases:
         return None
     return str(client.get_model_version_by_alias(name, ALIAS).run_id)
