@@ -2,12 +2,13 @@
 # Needs python3 (3.11 to 3.13), make and git; everything else comes from the package index, as uv.lock says.
 
 PYTHON ?= python3
-VENV := $(CURDIR)/.venv
-BACKENDS := $(CURDIR)/.venv-backends
+# relative, since make would read a space, % or ? in the path of the clone as more than a letter
+VENV := .venv
+BACKENDS := .venv-backends
 LAYER_TESTS := $(addprefix tests/test_,add_coords.py coord_conv.py convert.py properties.py docstrings.py)
 UV := $(shell sed -n 's/.*"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
-export PATH := $(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
@@ -33,7 +34,7 @@ test: setup
 ## The layer's tests on JAX and PyTorch, in an environment of their own, and the agreement of all three.
 test-backends: setup $(BACKENDS)/synced
 	for backend in jax torch; do KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest --noconftest -W ignore $(LAYER_TESTS) || exit 1; done
-	BACKENDS_PYTHON=$(BACKENDS)/bin/python pytest tests/test_backends.py
+	BACKENDS_PYTHON="$(CURDIR)/$(BACKENDS)/bin/python" pytest tests/test_backends.py
 
 $(BACKENDS)/synced: tests/backends.txt
 	test -x $(BACKENDS)/bin/python || $(PYTHON) -m venv $(BACKENDS)
@@ -42,7 +43,7 @@ $(BACKENDS)/synced: tests/backends.txt
 
 ## The runs, at http://127.0.0.1:5000
 ui: setup
-	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 ## What speed claims rest on: benchmarks/*.csv.
 bench: setup

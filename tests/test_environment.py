@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -30,6 +31,18 @@ def test_conda_pins_the_same_under_pip() -> None:
     *conda, pip = content["dependencies"]
     assert [name.split("=")[0] for name in conda] == ["python", "pip"]
     assert sorted(pip["pip"]) == sorted([*LAYER, *STUDY])
+
+
+def test_make_works_whatever_the_name_of_the_clone(tmp_path: Path) -> None:
+    """In a folder that is set up, `make ui` has nothing to do but to open the store in it."""
+    clone = tmp_path / "a?b 100%#c"
+    (clone / ".venv").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "uv.lock"):
+        shutil.copy(ROOT / name, clone)
+    (clone / ".venv" / "synced").touch()
+    shown = subprocess.run(["make", "--dry-run", "ui"], cwd=clone, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout == 'mlflow ui --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"\n'
 
 
 def test_the_layer_is_importable_without_the_study(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
+from notsoclevr import tracking
 from notsoclevr.dataset import Dataset
 
 from .conftest import Run, make_project, run_command, store_uri
@@ -230,6 +231,20 @@ def test_a_real_server_gets_runs_artifacts_and_models(project: Path, command: Ru
     tracked = command("track", MLFLOW_TRACKING_URI=server)
     assert tracked.returncode == 0, tracked.stderr
     assert versions(server) == {"not-so-clevr-regression": ["1"]}
+
+
+def test_the_store_is_in_the_repository_whatever_its_name(tmp_path: Path) -> None:
+    """Characters that mean something in a URI, and one that looks like an escape."""
+    root = tmp_path / "a?b 100%#c%3Fd"
+    root.mkdir()
+    with tracking.store(root) as client:
+        experiment = client.get_experiment_by_name("not-so-clevr-rendering")
+        assert experiment is not None
+        run = client.create_run(experiment.experiment_id)
+        client.log_text(run.info.run_id, "said", "note.txt")
+        assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["note.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == [root.name]
+    assert {"mlflow.db", "mlartifacts"} <= {path.name for path in root.iterdir()}
 
 
 def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Path, command: Run) -> None:

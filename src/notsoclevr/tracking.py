@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def store(root: Path) -> Iterator[MlflowClient]:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     root = Path(os.environ.get("DVC_ROOT", root)).resolve()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or _embedded(root)
     mlflow.set_tracking_uri(uri)
     try:
         # processes that create one database at once break it
@@ -93,6 +94,13 @@ def store(root: Path) -> Iterator[MlflowClient]:
         yield client
     except (MlflowException, RequestException, SQLAlchemyError) as error:
         raise UnreachableError(uri, error) from error
+
+
+def _embedded(root: Path) -> str:
+    """Return the URI of the store at a root, with escapes for the characters that a URI gives a meaning."""
+    path = quote(str(root / "mlflow.db"))
+    # of a plain sqlite:/// URI, MLflow makes the folder without reading the escapes, beside the one that is meant
+    return f"sqlite{'+pysqlite' if '%' in path else ''}:///{path}"
 
 
 def _experiment_id(client: MlflowClient, name: str) -> str:
@@ -531,7 +539,7 @@ def _register_best(client: MlflowClient, task: str, cells: Sequence[Cell]) -> No
 
 
 def _best_run(client: MlflowClient, name: str) -> str | None:
-    """Return the run of the version that has the alias, None if there is none. A search of versions gives no aliases."""
+    """Return the run of the version that has the alias, or None. A search of versions gives no aliases."""
     if ALIAS not in client.get_registered_model(name).aliases:
         return None
     return str(client.get_model_version_by_alias(name, ALIAS).run_id)
