@@ -247,6 +247,37 @@ def test_the_store_is_in_the_repository_whatever_its_name(tmp_path: Path) -> Non
     assert {"mlflow.db", "mlartifacts"} <= {path.name for path in root.iterdir()}
 
 
+@pytest.mark.parametrize(
+    ("uri", "says", "remedy"),
+    [
+        ("file://{}/mlruns", "cannot be used: The filesystem tracking backend", "sqlite:///FILE"),
+        ("sqlite:/one.db", "cannot be used: Could not parse", "sqlite:///FILE"),
+        ("nobody://here", "cannot be used: Model registry functionality is unavailable", "sqlite:///FILE"),
+        ("postgresql+pg8000://me:secret@localhost/x", "cannot be used: No module named 'pg8000'", "sqlite:///FILE"),
+        ("sqlite:///{}/params.yaml", "refuses: (sqlite3.DatabaseError) file is not a database;", "move it away"),
+        ("http://127.0.0.1:9", "does not answer: [Errno", "start it"),
+    ],
+)
+def test_the_message_tells_a_store_that_is_down_from_one_that_refuses(
+    project: Path, monkeypatch: pytest.MonkeyPatch, uri: str, says: str, remedy: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(project))
+    with pytest.raises(tracking.UnreachableError) as raised, tracking.store(project):
+        pass
+    assert says in str(raised.value)
+    assert remedy in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_constraint_is_what_the_store_said(project: Path) -> None:
+    with pytest.raises(tracking.UnreachableError) as raised, tracking.store(project) as client:
+        client.create_experiment("not-so-clevr-rendering")
+    assert "refuses: " in str(raised.value)
+    assert "already exists" in str(raised.value) or "UNIQUE constraint failed" in str(raised.value)
+    assert "does not answer" not in str(raised.value)
+
+
 def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Path, command: Run) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=nobody)

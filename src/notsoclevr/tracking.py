@@ -11,6 +11,7 @@ import csv
 import hashlib
 import logging
 import os
+import re
 import socket
 import subprocess
 import warnings
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import shorten
 from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -45,11 +47,42 @@ MODEL_KEPT = "logged_model"  # the name a network has among the outputs of its r
 
 
 class UnreachableError(StudyError):
-    """The tracking store does not answer, or not as a store does."""
+    """The tracking store does not answer, is none, or refuses what it is asked: the message says which."""
 
     def __init__(self, uri: str, error: Exception) -> None:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        super().__init__(f"MLflow store {uri} does not answer: {reason}", exit_status=1)
+        from mlflow.store.db.db_types import DATABASE_ENGINES
+        from sqlalchemy.exc import ArgumentError
+
+        scheme = uri.partition(":")[0].partition("+")[0]
+        reason: BaseException = error
+        if lost := _lost_connection(error, scheme):
+            reason = lost
+            message = "does not answer: {}; start it, or unset MLFLOW_TRACKING_URI to use mlflow.db in the repository"
+        elif scheme not in (*DATABASE_ENGINES, "http", "https") or isinstance(error, ArgumentError | ImportError):
+            message = (
+                "cannot be used: {}; MLFLOW_TRACKING_URI takes sqlite:///FILE or the address of an `mlflow server`"
+            )
+        else:
+            message = "refuses: {}; if it does so again, move it away or name another in MLFLOW_TRACKING_URI"
+        # SQLAlchemy adds the statement and a link
+        said = str(reason).partition("[SQL:")[0].partition("(Background on")[0]
+        said = shorten(said, 200, placeholder=" ...") or type(reason).__name__
+        line = f"MLflow store {uri} {message.format(said)}"
+        super().__init__(re.sub(r"(://[^/@:\s]*):[^/@\s]*@", r"\1:***@", line), exit_status=1)  # no passwords
+
+
+def _lost_connection(error: BaseException, scheme: str) -> BaseException | None:
+    """Return what began an error if that was a connection that was refused, lost or too slow, else None."""
+    import requests
+    from sqlalchemy.exc import OperationalError
+
+    lost, cause = False, error
+    while True:
+        lost |= isinstance(cause, requests.ConnectionError | requests.Timeout)
+        lost |= isinstance(cause, OperationalError) and scheme != "sqlite"  # of SQLite, it is the file that is at fault
+        if (before := cause.__cause__ or cause.__context__) is None:
+            return cause if lost else None
+        cause = before
 
 
 @contextmanager
@@ -63,7 +96,7 @@ def store(root: Path) -> Iterator[MlflowClient]:
         A client of the store; MLflow's own functions use the same store.
 
     Raises:
-        UnreachableError: The store did not answer, when it was opened or later.
+        UnreachableError: The store did not answer or refused, when it was opened or later.
     """
     # MLflow's patience with a server that is down is minutes long by default
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -83,9 +116,12 @@ def store(root: Path) -> Iterator[MlflowClient]:
     try:
         # processes that create one database at once break it
         with FileLock(root / ".mlflow.lock"):
-            client = mlflow.MlflowClient()
             names = [EXPERIMENT.format(kind) for kind in _kinds()]
-            known = {experiment.name for experiment in client.search_experiments()}
+            try:
+                client = mlflow.MlflowClient()
+                known = {experiment.name for experiment in client.search_experiments()}
+            except ModuleNotFoundError as error:  # the driver of another database
+                raise UnreachableError(uri, error) from error
             artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
             for name in names:
                 if name not in known:
