@@ -45,6 +45,19 @@ def test_make_works_whatever_the_name_of_the_clone(tmp_path: Path) -> None:
     assert shown.stdout == 'mlflow ui --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"\n'
 
 
+@pytest.mark.parametrize("path", [ROOT / "dvc.yaml", *sorted(ROOT.glob("studies/*/dvc.yaml"))], ids=str)
+def test_stages_need_no_installed_script(path: Path) -> None:
+    """A module and PYTHONPATH=src will do, from the root; the lock has the same commands."""
+    stages = yaml.safe_load(path.read_text("utf-8"))["stages"]
+    for stage in stages.values():
+        start = "python -m notsoclevr " if path.parent == ROOT else "cd ../.. && python -m notsoclevr "
+        assert stage["cmd"].startswith(start)
+    lock = path.with_suffix(".lock")
+    for name, locked in yaml.safe_load(lock.read_text("utf-8"))["stages"].items() if lock.exists() else ():
+        cmd = stages[name.split("@")[0]]["cmd"]
+        assert locked["cmd"].startswith(cmd.split("${")[0])
+
+
 def test_the_layer_is_importable_without_the_study(tmp_path: Path) -> None:
     """`pip install .` into an empty environment gives the layer, without MLflow and DVC."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}

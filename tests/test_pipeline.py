@@ -20,6 +20,7 @@ from notsoclevr.models import MATRIX
 
 from .conftest import ROOT, shrink, store_uri
 
+PIPELINE = ("mlflow", "run", ".", "-e", "pipeline", "--env-manager", "local")
 MODELS = ["coordconv_classifier", "pooled_regressor", "deconv_painter"]  # a task each
 
 
@@ -54,7 +55,7 @@ def tracked(clone: Path, *names: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh clone in which `dvc repro` has run, shrunk: one epoch, little data, one model of each task."""
+    """A fresh clone in which the whole pipeline has run, shrunk: one epoch, little data, one model of each task."""
     folder = tmp_path_factory.mktemp("fresh") / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     for committed in ("results", "reports"):
@@ -64,7 +65,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert pipeline["stages"]["train"]["matrix"] == {"model": list(MATRIX), "split": ["uniform", "quadrant"]}
     pipeline["stages"]["train"]["matrix"]["model"] = MODELS
     (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
-    run(folder, "dvc", "repro")
+    run(folder, *PIPELINE)
     return folder
 
 
@@ -85,6 +86,10 @@ def test_every_cell_is_there(clone: Path) -> None:
 def test_every_cell_and_the_comparison_is_one_finished_run(clone: Path) -> None:
     found = tracked(clone)
     assert {run.info.status for run in found} == {"FINISHED"}
+    (outer,) = [run for run in found if "mlflow.project.entryPoint" in run.data.tags]
+    assert not outer.data.metrics
+    found.remove(outer)
+    assert {run.data.tags["mlflow.parentRunId"] for run in found} == {outer.info.run_id}
     names = [f"{model}-{split}" for model in MODELS for split in ("uniform", "quadrant")]
     assert sorted(run.info.run_name for run in found) == sorted([*names, "comparison"])
     classifier = next(run for run in found if run.info.run_name == "coordconv_classifier-quadrant")
@@ -137,6 +142,29 @@ def test_cells_from_the_cache_get_their_runs_back(clone: Path) -> None:
     shown = run(clone, "notsoclevr", "track").stdout
     assert "6 of 6" in shown
     assert len(tracked(clone)) == 7
+
+
+def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
+    """Some models are some stages; other epochs are an experiment, which leaves the settings and the results alone."""
+    before = {path: path.read_bytes() for path in (clone / "params.yaml", *clone.glob("results/*/metrics.json"))}
+    runs = len(tracked(clone))
+    done = run(clone, *PIPELINE, "-P", "models=pooled_regressor")
+    assert "Running stage" not in done.stdout
+    assert len(tracked(clone)) == runs + 1  # of the pipeline itself
+    run(clone, *PIPELINE, "-P", "models=pooled_regressor", "-P", "epochs=2")
+    new = tracked(clone)[: -runs - 1]
+    outer = next(one for one in new if "mlflow.project.entryPoint" in one.data.tags)
+    assert outer.data.params == {"models": "pooled_regressor", "epochs": "2"}
+    cells = {one.info.run_name: one for one in new if one.info.run_id != outer.info.run_id}
+    assert cells.keys() == {"comparison", "pooled_regressor-quadrant", "pooled_regressor-uniform"}
+    assert {one.data.tags["mlflow.parentRunId"] for one in cells.values()} == {outer.info.run_id}
+    assert cells["pooled_regressor-uniform"].data.params["epochs"] == "2"
+    assert {path: path.read_bytes() for path in before} == before
+    assert status(clone) == set()
+
+    refused = run(clone, *PIPELINE, "-P", "models=nobody", check=False)
+    assert refused.returncode != 0
+    assert sum("notsoclevr: --models: 'nobody'" in line for line in refused.stderr.splitlines()) == 1
 
 
 def test_an_experiment_changes_one_setting(clone: Path) -> None:

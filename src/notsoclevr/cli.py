@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ import click
 from notsoclevr import dataset
 from notsoclevr.config import PARAMS, SETTINGS, load
 from notsoclevr.errors import StudyError
-from notsoclevr.models import MODELS
+from notsoclevr.models import MATRIX, MODELS
 from notsoclevr.training import Experiment
 
 if TYPE_CHECKING:
@@ -211,6 +212,34 @@ def track(root: Path, directories: Sequence[Path]) -> None:
     from notsoclevr import stages
 
     stages.track(root, cells, reports, lambda name: dataset.load_split(split_path(root, name)))
+
+
+@main.command()
+@click.option("--models", default="all", metavar="NAMES", help="all, or some, with commas between them.")
+@click.option("--epochs", default="recipe", metavar="NUMBER", help=f"For each of them; recipe: as {PARAMS} has it.")
+@click.pass_context
+def pipeline(context: click.Context, models: str, epochs: str) -> None:
+    """Run the stages of dvc.yaml and log what has no run: the entry point `pipeline` of `mlflow run`.
+
+    With a number of epochs that is an experiment of DVC (`dvc exp run --temp`), all of it trained anew: results/ and
+    reports/ stay what params.yaml says, and `dvc exp show` and `dvc exp apply` know the rest.
+    """
+    names = list(MATRIX) if models == "all" else models.split(",")
+    if unknown := [name for name in names if name not in MATRIX]:
+        raise StudyError(f"--models: {unknown[0]!r} is no model of the pipeline; takes all, or of {', '.join(MATRIX)}")
+    overrides = {} if epochs == "recipe" else {f"models.{name}.epochs": _number(epochs) for name in names}
+    load(context.obj / PARAMS, overrides)
+    stages = [f"train@{name}-{split}" for name in names for split in dataset.SPLITS]
+    arguments = [] if models == "all" else ["--single-item", "generate", "split", *stages, "evaluate"]
+    if overrides:
+        settings = [f"--set-param={key}={value}" for key, value in overrides.items()]
+        arguments = ["exp", "run", "--temp", "--force", *settings, *arguments]
+    else:
+        arguments = ["repro", *arguments]
+    if subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=context.obj, check=False).returncode:
+        raise StudyError("DVC stopped before the end; what it said stands above", exit_status=1)
+    if not overrides:
+        context.invoke(track)
 
 
 @main.command()

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from textwrap import shorten
 from time import time
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "not-so-clevr-{}"  # one a task, one for the comparison and one for the studies
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
+PARENT = "mlflow.parentRunId"
 NOTE, LINK = "mlflow.note.content", "#/experiments/"  # what MLflow shows above a run, and how a link there begins
 PROCESS, HOST = "process.id", "process.host"
 MODEL_KEPT = "logged_model"  # the name a network has among the outputs of its run
@@ -170,6 +172,16 @@ def _git_commit(root: Path) -> str:
     return found.stdout.strip()
 
 
+@cache
+def _outer_run() -> str | None:
+    """Take the id of the run that `mlflow run` made, if it did, out of the environment, and return it.
+
+    MLflow hands the id to everything below it, and its own functions would log to that run, or forget it.
+    """
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+    return os.environ.pop("MLFLOW_RUN_ID", None)
+
+
 def _tags(root: Path, **more: Any) -> dict[str, str]:
     """Give the tags every run of ours has: where it comes from, and who is working on it."""
     tags = {
@@ -177,6 +189,7 @@ def _tags(root: Path, **more: Any) -> dict[str, str]:
         "mlflow.source.git.commit": _git_commit(root),
         "dvc.stage": os.environ.get("DVC_STAGE", ""),
         "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
+        PARENT: _outer_run() or "",
         HOST: socket.gethostname(),
         PROCESS: os.getpid(),
         **more,
@@ -187,8 +200,8 @@ def _tags(root: Path, **more: Any) -> dict[str, str]:
 def open_run(client: MlflowClient, root: Path, experiment: Experiment) -> str:
     """Open the run of a training that is about to start.
 
-    Under `mlflow run` that is the run which MLflow made; its id is taken out of the environment, so that no process
-    started later logs to it too.
+    Under `mlflow run` that is the run which MLflow made; but in a stage of DVC, that run is of the whole pipeline, and
+    the parent of the one that is opened.
 
     Args:
         client: Of the store.
@@ -198,16 +211,26 @@ def open_run(client: MlflowClient, root: Path, experiment: Experiment) -> str:
     Returns:
         The run's id.
     """
-    return _open_run(client, root, experiment.model, experiment.split, experiment.seed, asdict(experiment.recipe))
+    recipe = asdict(experiment.recipe)
+    adopted = None if "DVC_STAGE" in os.environ else _outer_run()
+    return _open_run(client, root, experiment.model, experiment.split, experiment.seed, recipe, adopted)
 
 
-def _open_run(client: MlflowClient, root: Path, model: str, split: str, seed: int, recipe: dict[str, Any]) -> str:
+def _open_run(
+    client: MlflowClient,
+    root: Path,
+    model: str,
+    split: str,
+    seed: int,
+    recipe: dict[str, Any],
+    adopted: str | None = None,
+) -> str:
     from mlflow.entities import Param, RunTag
 
     task = MODELS[model].task
     tags = _tags(root, task=task, model=model, split=split, seed=seed)
-    if run_id := os.environ.pop("MLFLOW_RUN_ID", None):
-        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+    if run_id := adopted:
+        del tags[PARENT]
         known = client.get_run(run_id).data.params  # MLflow has logged what it was given, and refuses to be corrected
     else:
         name = EXPERIMENT.format(task)
@@ -414,7 +437,7 @@ def known_trials(client: MlflowClient, parent: str) -> set[str]:
         parent: Id of the study's run.
     """
     experiment = _experiment_id(client, EXPERIMENT.format("studies"))
-    children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)
+    children = client.search_runs([experiment], f"tags.`{PARENT}` = '{parent}'", max_results=50_000)
     return {child.data.tags.get(DIGEST, "") for child in children if child.info.status in ("FINISHED", "FAILED")}
 
 
@@ -436,7 +459,7 @@ def log_trials(
     process = {HOST: socket.gethostname(), PROCESS: str(os.getpid())}
     for row in rows:
         tags = {name: row[name] for name in ("variant", "settings", "error") if row[name]}
-        tags |= {"study": study, "role": "trial", "mlflow.parentRunId": parent, DIGEST: row["digest"]}
+        tags |= {"study": study, "role": "trial", PARENT: parent, DIGEST: row["digest"]}
         tags["mlflow.runName"] = f"{row['model']}-{row['split']} {row['settings']} seed {row['seed']}"
         params = [Param(name, row[name]) for name in CONTENT if row[name]]
         now = round(1000 * time())
