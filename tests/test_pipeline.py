@@ -159,6 +159,8 @@ def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
     assert cells.keys() == {"comparison", "pooled_regressor-quadrant", "pooled_regressor-uniform"}
     assert {one.data.tags["mlflow.parentRunId"] for one in cells.values()} == {outer.info.run_id}
     assert cells["pooled_regressor-uniform"].data.params["epochs"] == "2"
+    best = MlflowClient(store_uri(clone)).get_model_version_by_alias("not-so-clevr-regression", "best")
+    assert best.run_id not in {one.info.run_id for one in new}
     assert {path: path.read_bytes() for path in before} == before
     assert status(clone) == set()
 

@@ -488,7 +488,8 @@ def close_study(client: MlflowClient, parent: str, status: str, files: Sequence[
 def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Sequence[Cell]) -> None:
     """Log the comparison as a run of its own, once, and register the best model of each task.
 
-    A comparison that is known already gets what it lacks, as when it was logged before its cells were.
+    A comparison that is known already gets what it lacks, as when it was logged before its cells were. An experiment of
+    DVC registers nothing.
 
     Args:
         client: Of the store.
@@ -520,6 +521,8 @@ def log_comparison(client: MlflowClient, root: Path, reports: Path, cells: Seque
             close_run(client, run_id, error)
             raise
         client.set_terminated(run_id, "FINISHED")
+    if "DVC_EXP_NAME" in os.environ:  # an experiment is a trial: its cells may never become those of results/
+        return
     for task in _tasks():
         if rivals := [cell for cell in cells if cell.task == task]:
             _register_best(client, task, rivals)
