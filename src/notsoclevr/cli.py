@@ -160,7 +160,9 @@ def _cells(directories: Sequence[Path]) -> list[Cell]:
 
 
 def _finished(root: Path) -> list[Path]:
-    directories = [path.parent for path in (root / RESULTS).glob("*/metrics.json")]
+    """Return the folders of results/ that are called as a cell is and hold the results of a training."""
+    folders = [root / RESULTS / f"{model}-{split}" for model in MODELS for split in dataset.SPLITS]
+    directories = [folder for folder in folders if (folder / "metrics.json").exists()]
     if not directories:
         raise StudyError(f"{root / RESULTS}: no results; train with `dvc repro` or `notsoclevr train`", exit_status=1)
     return directories
