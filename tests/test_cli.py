@@ -67,6 +67,15 @@ def test_wrong_use_is_one_line_at_once_and_writes_nothing(
     assert seconds < 2  # under one on an idle machine; tests may share theirs
 
 
+@pytest.mark.parametrize("arguments", [("train", "--split", "x" * 5000), ("track", "x\x1b\ny" * 1000), ("\x1b[31m",)])
+def test_a_refused_argument_is_a_line_that_a_person_can_read(command: Run, arguments: tuple[str, ...]) -> None:
+    refused = command(*arguments)
+    assert refused.stderr.count("\n") == 1
+    assert refused.stderr[:-1].isprintable()
+    assert len(refused.stderr) < 520
+    assert refused.returncode == 2
+
+
 def test_settings_are_judged_before_anything_starts(command: Run, project: Path) -> None:
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("learning_rate: 0.01", "learning_rate: 1e-2"))

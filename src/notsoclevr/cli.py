@@ -18,7 +18,7 @@ import click
 
 from notsoclevr import dataset
 from notsoclevr.config import PARAMS, SETTINGS, load
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import StudyError, one_line
 from notsoclevr.models import MODELS
 from notsoclevr.training import Experiment
 
@@ -65,7 +65,7 @@ class _Group(click.Group):
 
 
 def _fail(message: str, status: int) -> None:
-    click.echo(f"notsoclevr: {' '.join(message.split())}", err=True)
+    click.echo(f"notsoclevr: {one_line(message)}", err=True)
     sys.exit(status)
 
 
