@@ -152,7 +152,7 @@ def main():
     header += [f"{name}_ms" for name in LAYERS]
     header += ["coordconv_over_plain", "concatenation_over_plain"]
     path = Path(__file__).with_suffix(".csv")
-    temporary = path.with_suffix(".csv.tmp")
+    temporary = path.with_name(".layer.part.csv")
     with temporary.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])
     temporary.rename(path)

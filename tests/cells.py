@@ -54,7 +54,7 @@ def fabricate(
         outputs=outputs,
         forming=forming,
     )
-    with results.staging(directory) as folder:
+    with results.staging(directory, directory.parent) as folder:
         results.save(folder, experiment, canvas, fit, showcase)
         timings = {"import_seconds": 2.0, "train_seconds": 6.0, "total_seconds": 10.0, "epoch_seconds": [1.5] * epochs}
         results.save_timings(folder, timings)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,15 @@ def test_wrong_use_is_one_line_at_once_and_writes_nothing(
     assert not refused.stdout
     assert sorted(project.rglob("*")) == before
     assert seconds < 2  # under one on an idle machine; tests may share theirs
+
+
+@pytest.mark.parametrize("arguments", [("train", "--split", "x" * 5000), ("track", "x\x1b\ny" * 1000), ("\x1b[31m",)])
+def test_a_refused_argument_is_a_line_that_a_person_can_read(command: Run, arguments: tuple[str, ...]) -> None:
+    refused = command(*arguments)
+    assert refused.stderr.count("\n") == 1
+    assert refused.stderr[:-1].isprintable()
+    assert len(refused.stderr) < 520
+    assert refused.returncode == 2
 
 
 def test_settings_are_judged_before_anything_starts(command: Run, project: Path) -> None:
@@ -139,6 +149,37 @@ def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, ho
     client = MlflowClient(store_uri(project))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     assert sorted(run.info.status for run in client.search_runs(experiments)) == sorted(["FINISHED", status])
+
+
+SAVES_FOR_EVER = """
+import sys, time
+from notsoclevr import results
+results.save = lambda *_: (print("saving", file=sys.stderr, flush=True), time.sleep(600))
+from notsoclevr.cli import main
+main()
+"""
+
+
+def test_what_a_training_killed_while_it_saved_leaves_is_no_cell_and_is_cleared(project: Path, command: Run) -> None:
+    arguments = [sys.executable, "-c", SAVES_FOR_EVER, *TRAIN]
+    with subprocess.Popen(arguments, cwd=project, stderr=subprocess.PIPE, text=True) as training:
+        assert training.stderr is not None
+        assert "saving\n" in training.stderr
+        training.kill()
+    cell = project / "results" / "coordconv_regressor-uniform"
+    assert list((project / "results").rglob("*")) == [cell]
+    assert len(list(project.glob(".*.part"))) == 1
+
+    next_one = command(*TRAIN)
+    assert next_one.returncode == 0, next_one.stderr
+    assert list(project.glob(".*.part")) == []
+    for name in (".coordconv_regressor-uniform.5ed51sag", "copy", "coordconv_regressor-diagonal"):  # no cells
+        (project / "results" / name).mkdir()
+        shutil.copy(cell / "metrics.json", project / "results" / name)
+    for arguments in (("evaluate",), ("track",), ("doctor",)):
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert "1 cells" in done.stdout
 
 
 def test_a_terminal_gets_a_bar(project: Path) -> None:

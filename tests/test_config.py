@@ -125,6 +125,30 @@ def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str, says: str) -> Non
         load(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("line", "where", "says"),
+    [
+        (f"seed: {'x' * 5000}", "seed is 'xxx", "xxx'; input should be a valid integer"),
+        (f"seed: {[*range(3000)]}", "seed is [0, 1, ", "2999]; input should be a valid integer"),
+        (f"seed: 0\n? {'k' * 5000}\n: 1", "kkk", "kkk is no setting"),
+        (r'"se\ned\e[31m\u2028\u202e": 0', r"se ed\x1b[31m \u202e is no setting", "seed is missing"),
+        (f"seed: {'1' * 5000}", "cannot be read", "4300 digits"),
+        ("seed: 2001-13-45", "cannot be read", "month must be in 1..12"),
+        ("seed: 0\n2001-01-01: 3", "the key datetime.date(2001, 1, 1)", "is no text"),
+        (f"seed: {'[' * 3000}{']' * 3000}", "cannot be read", "nested too deeply"),
+    ],
+)
+def test_a_refusal_is_a_line_that_a_person_can_read(tmp_path: Path, line: str, where: str, says: str) -> None:
+    text = (ROOT / "params.yaml").read_text("utf-8")
+    with pytest.raises(StudyError) as refusal:
+        load(tmp_path, text.replace("seed: 0", line, 1))
+    message = str(refusal.value)
+    assert where in message
+    assert says in message
+    assert message.isprintable()
+    assert len(message) <= 500
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"params\.yaml: cannot be read: No such file"):
         config.load(tmp_path / "params.yaml")

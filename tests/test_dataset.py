@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from notsoclevr import dataset
+from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
 from notsoclevr.errors import StudyError
+
+from .conftest import ROOT
 
 
 def test_every_square_is_whole_and_around_its_centre(full: Dataset) -> None:
@@ -167,3 +170,19 @@ def test_a_failed_write_leaves_the_old_file(full: Dataset, tmp_path: Path, monke
         dataset.save_dataset(path, full)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_card_names_every_array_of_every_file(tmp_path: Path, full: Dataset) -> None:
+    card = (ROOT / "data" / "README.md").read_text("utf-8")
+    rows = [tuple(line.strip("| ").split(" | ")) for line in card.splitlines() if line.startswith("|")][2:]
+    dataset.save_dataset(tmp_path / "not_so_clevr.npz", full)
+    for name, arguments in load(ROOT / "params.yaml").splits.items():
+        dataset.save_split(tmp_path / f"{name}.npz", dataset.SPLITS[name](full, **arguments))
+    written = []
+    for path in tmp_path.iterdir():
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        assert arrays.pop("version") == dataset.VERSION
+        written += [(path.name, name, str(a.dtype), ", ".join(map(str, a.shape))) for name, a in arrays.items()]
+    assert sorted(rows) == sorted(written)
+    assert f"its `version`, {dataset.VERSION}," in card

@@ -108,6 +108,19 @@ def test_nothing_is_left_to_do_and_dvc_shows_what_there_is(clone: Path) -> None:
     assert "test_exact" in plotted or "history.csv" in plotted
 
 
+def test_what_killed_processes_left_concerns_no_stage_and_no_commit(clone: Path) -> None:
+    left = [".deconv_painter-quadrant.host-1.part/metrics.json", "data/.uniform.host-1.part.npz"]
+    left += [f"results/{MODELS[0]}-uniform/.timings.host-1.part.json", "reports/figures/.maps.host-1.part.png"]
+    for name in left:
+        (clone / name).parent.mkdir(exist_ok=True)
+        (clone / name).write_text("half")
+    assert status(clone) == set()
+    run(clone, "dvc", "plots", "show")
+    assert [line for line in run(clone, "git", "status", "--porcelain").stdout.splitlines() if line[:2] == "??"] == []
+    run(clone, "dvc", "repro", "--force", "--single-item", "evaluate")
+    assert status(clone) == set()
+
+
 def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
     params = clone / "params.yaml"
     content = yaml.safe_load(params.read_text())

@@ -51,9 +51,9 @@ def test_metrics_are_the_same_bytes_every_time(tmp_path: Path, quadrant: Split) 
 
 def test_a_failed_write_leaves_the_old_results(tmp_path: Path) -> None:
     cell = tmp_path / "cell"
-    with results.staging(cell) as folder:
+    with results.staging(cell, tmp_path) as folder:
         (folder / "metrics.json").write_text("old")
-    with pytest.raises(OSError, match="No space"), results.staging(cell) as folder:
+    with pytest.raises(OSError, match="No space"), results.staging(cell, tmp_path) as folder:
         (folder / "metrics.json").write_text("ne")
         raise OSError(28, "No space left on device")
     assert (cell / "metrics.json").read_text() == "old"

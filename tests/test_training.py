@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from notsoclevr import training
+from notsoclevr import results, training
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, Split, split_quadrant
 from notsoclevr.evaluation import Canvas, score
@@ -109,3 +109,15 @@ def test_training_lowers_the_loss(model: str, small: Split) -> None:
     task = experiment(model).task
     before = score(task, Canvas.of(small), untrained.predict(task.inputs(Canvas.of(small).dataset), verbose=0))
     assert trained.history[-1]["train_loss"] < 0.8 * before["train_loss"]
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_a_network_is_scored_by_the_loss_that_it_is_trained_on(loss: str, small: Split) -> None:
+    asked = experiment("deconv_painter", loss=loss, optimizer="adamw")  # adam would add its penalty to Keras's figure
+    trained = training.train(asked, small, SHOWCASE)
+    for half in ("train", "test"):
+        examples = getattr(small, half)
+        kept = trained.network.evaluate(asked.task.inputs(examples), asked.task.targets(examples), verbose=0)
+        assert trained.history[-1][f"{half}_loss"] == pytest.approx(kept, rel=1e-5)
+    measured = results.summarise(asked, Canvas.of(small), trained)
+    assert measured["test_loss"] == trained.history[-1]["test_loss"]

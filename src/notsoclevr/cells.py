@@ -51,7 +51,7 @@ def train_cell(root: Path, experiment: Experiment, split: Split, directory: Path
         problem = error
         print(f"notsoclevr: {error}; training goes on without it", file=sys.stderr)
     try:
-        cell = _train_and_save(experiment, split, directory, import_seconds, started)
+        cell = _train_and_save(root, experiment, split, directory, import_seconds, started)
         if run_id:
             with tracking.store(root) as client:
                 tracking.log_cell(client, run_id, cell, split)
@@ -70,7 +70,7 @@ def train_cell(root: Path, experiment: Experiment, split: Split, directory: Path
 
 
 def _train_and_save(
-    experiment: Experiment, split: Split, directory: Path, import_seconds: float, started: float
+    root: Path, experiment: Experiment, split: Split, directory: Path, import_seconds: float, started: float
 ) -> Cell:
     canvas = Canvas.of(split)
     showcase = np.array([canvas.place(square) for square in SHOWCASE])
@@ -79,7 +79,7 @@ def _train_and_save(
     with Progress(directory.name, experiment.recipe.epochs, steps) as progress:
         fit = train(experiment, split, showcase, on_step=progress.step, on_epoch=progress.epoch)
     train_seconds = perf_counter() - begun
-    with results.staging(directory) as folder:
+    with results.staging(directory, root) as folder:
         results.save(folder, experiment, canvas, fit, showcase)
         timings = {
             "import_seconds": import_seconds,

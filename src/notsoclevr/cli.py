@@ -19,7 +19,7 @@ import click
 
 from notsoclevr import dataset
 from notsoclevr.config import PARAMS, SETTINGS, load
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import StudyError, one_line
 from notsoclevr.models import MATRIX, MODELS
 from notsoclevr.training import Experiment
 
@@ -66,7 +66,7 @@ class _Group(click.Group):
 
 
 def _fail(message: str, status: int) -> None:
-    click.echo(f"notsoclevr: {' '.join(message.split())}", err=True)
+    click.echo(f"notsoclevr: {one_line(message)}", err=True)
     sys.exit(status)
 
 
@@ -161,7 +161,9 @@ def _cells(directories: Sequence[Path]) -> list[Cell]:
 
 
 def _finished(root: Path) -> list[Path]:
-    directories = [path.parent for path in (root / RESULTS).glob("*/metrics.json")]
+    """Return the folders of results/ that are called as a cell is and hold the results of a training."""
+    folders = [root / RESULTS / f"{model}-{split}" for model in MODELS for split in dataset.SPLITS]
+    directories = [folder for folder in folders if (folder / "metrics.json").exists()]
     if not directories:
         raise StudyError(f"{root / RESULTS}: no results; train with `dvc repro` or `notsoclevr train`", exit_status=1)
     return directories

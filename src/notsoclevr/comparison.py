@@ -52,17 +52,16 @@ def markdown(cells: Sequence[Cell]) -> str:
     for task in dict.fromkeys(cell.task for cell in cells):
         measure = "IoU, test" if task == "rendering" else "error, test"
         header = ["model", "split", "parameters", "train", "test", measure, "perfect after", "tutorial", "paper"]
-        rows = [list(wording(compare(cell), time(cell)).values()) for cell in cells if cell.task == task]
+        rows = [list(wording(cell).values()) for cell in cells if cell.task == task]
         lines += [f"**{task.capitalize()}**", "", *table(header, rows, words=2), ""]
     return "\n".join(lines)
 
 
-def wording(row: dict[str, Any], timing: dict[str, Any]) -> dict[str, str]:
-    """Say the rows of a cell in comparison.csv and timings.csv as a table prints them, by column."""
+def wording(cell: Cell) -> dict[str, str]:
+    """Return what a table prints of a cell, by column; nothing in it depends on how fast the machine is."""
+    row, epoch = compare(cell), cell.metrics["epochs_to_perfect"]
     rendering = row["task"] == "rendering"
-    perfect, tutorial, paper = "never", NONE, share(row["paper_test"])
-    if timing["epochs_to_perfect"] is not None:
-        perfect = f"epoch {timing['epochs_to_perfect']}, {timing['seconds_to_perfect']:.0f} s"
+    tutorial, paper = NONE, share(row["paper_test"])
     if row["tutorial_test"] is not None:
         tutorial = f"{share(row['tutorial_train'])}, {share(row['tutorial_test'])}"
     if rendering and row["paper_test"] is not None:
@@ -74,7 +73,7 @@ def wording(row: dict[str, Any], timing: dict[str, Any]) -> dict[str, str]:
         "train": share(row["train_exact"]),
         "test": share(row["test_exact"]),
         "measure": f"{row['test_iou']:.3f}" if rendering else f"{row['test_error_px']:.2f} px",
-        "perfect": perfect,
+        "perfect": "never" if epoch is None else f"epoch {epoch}",
         "tutorial": tutorial,
         "paper": paper,
     }

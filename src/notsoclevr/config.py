@@ -88,6 +88,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is no text", problem_mark=node.start_mark)
             if keys.count(key) > 1:
                 raise yaml.MarkedYAMLError(problem=f"{key} stands there twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
@@ -104,7 +106,9 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise StudyError(f"{path}{line}: {error.problem}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise StudyError(f"{path}: cannot be read: it is nested too deeply") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date or number that is none
         reason = getattr(error, "strerror", None) or error
         raise StudyError(f"{path}: cannot be read: {reason}") from None
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from notsoclevr.atomic import replacing
+from notsoclevr.atomic import part, replacing
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SPLITS
 from notsoclevr.errors import StudyError
 from notsoclevr.evaluation import Canvas, score
@@ -119,14 +118,24 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def staging(directory: Path) -> Iterator[Path]:
-    """Give an empty folder beside `directory`; what is in it when the block ends well moves there, file by file.
+def staging(directory: Path, root: Path) -> Iterator[Path]:
+    """Yield an empty folder outside results/; what is in it when the block ends well moves to `directory`.
+
+    A training that is killed then leaves nothing in results/, which the stage `evaluate` depends on. What it leaves at
+    the root is ignored by git and DVC, and cleared by the next training.
+
+    Args:
+        directory: Where the results go.
+        root: The repository, to stage in; for a `directory` that is elsewhere, the folder around it serves.
 
     Raises:
         OSError: One of the folders cannot be written. What was in `directory` is then still there, whole.
     """
+    directory = directory.absolute()
     directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    temporary = part(root if directory.is_relative_to(root) else directory.parent, directory.name)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a dead process that had this one's number
+    temporary.mkdir()
     try:
         yield temporary
         directory.mkdir(exist_ok=True)
@@ -134,7 +143,7 @@ def staging(directory: Path) -> Iterator[Path]:
             old = directory / new.name
             if old.is_dir():
                 shutil.rmtree(old)
-            new.replace(old)
+            shutil.move(new, old)  # a rename, but where a file system is mounted in between
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

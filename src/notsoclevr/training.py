@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,11 @@ class Experiment:
 
     @property
     def task(self) -> Task:
-        """The task that the model is made for."""
-        return TASKS[MODELS[self.model].task]
+        """The task that the model is made for, with the loss that the recipe asks for."""
+        task = TASKS[MODELS[self.model].task]
+        if isinstance(self.recipe, DeconvPainterRecipe):
+            return replace(task, loss=PAINTER_LOSSES[self.recipe.loss])
+        return task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -126,8 +129,7 @@ def _build(experiment: Experiment, steps_per_epoch: int) -> keras.Model:
         for weight in network.trainable_variables:
             if "kernel" in weight.name:
                 weight.regularizer = keras.regularizers.L2(recipe.weight_decay)
-    loss = PAINTER_LOSSES[recipe.loss] if isinstance(recipe, DeconvPainterRecipe) else experiment.task.loss
-    network.compile(_optimizer(recipe, steps_per_epoch), loss())
+    network.compile(_optimizer(recipe, steps_per_epoch), experiment.task.loss())
     return network
 
 

@@ -29,7 +29,7 @@ from matplotlib.image import imsave
 
 from notsoclevr import figures
 from notsoclevr.atomic import replacing
-from notsoclevr.comparison import compare, time, wording
+from notsoclevr.comparison import compare, wording
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SPLITS, SQUARE
 from notsoclevr.models import MODELS
 from notsoclevr.results import Cell, Missing
@@ -167,7 +167,7 @@ def _entry(cell: Cell) -> dict[str, Any]:
         "tested": _tested(cell),
         "frame": frame and [place + MARGIN for place in frame],
         "map": _map(cell),
-        "row": wording(row, time(cell)),
+        "row": wording(cell),
         "share": row["test_exact"],
         "run": _run(cell),
         "history": {name: [row[name] for row in cell.history] for name in cell.history[0]},
