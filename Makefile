@@ -11,7 +11,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test test-backends ui lint bench example readme
+.PHONY: setup repro test test-backends soak ui lint bench example readme
 
 setup: $(VENV)/synced
 
@@ -39,6 +39,10 @@ $(BACKENDS)/synced: tests/backends.txt
 	test -x $(BACKENDS)/bin/python || $(PYTHON) -m venv $(BACKENDS)
 	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+## Ten minutes of kill -9 and damaged files, in temporary clones of the last commit.
+soak: setup
+	python -m tests.soak
 
 ## The runs, at http://127.0.0.1:5000
 ui: setup

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from .clones import check_files, check_like, check_store, copy_of, fresh_clone, track_twice, tree
 from .processes import DVC, NOTSOCLEVR, PYTHON_M, STUDY, Process, Soak, strays, wait_until
 
-CHAIN = 4  # kills in a row before the work may end
+CHAIN = 6  # kills in a row before the work may end
 
 
 def strike(
