@@ -29,23 +29,28 @@ class SoakError(BaseException):
 
 
 class Process(subprocess.Popen[bytes]):
-    """A process in a group of its own, whose output goes to a file.
+    """A process in a group of its own, whose output goes to two files.
 
     Args:
-        home: Folder of that file.
+        home: Folder of those files.
         place: Working directory.
         command: The command.
         environment: All of it.
     """
 
     def __init__(self, home: Path, place: Path, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        with tempfile.NamedTemporaryFile(dir=home, suffix=".log", delete=False) as log:
-            super().__init__(command, cwd=place, env=environment, stdout=log, stderr=log, start_new_session=True)
-        self._log = Path(log.name)
+        folder = Path(tempfile.mkdtemp(prefix="said.", dir=home))
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            super().__init__(command, cwd=place, env=environment, stdout=out, stderr=err, start_new_session=True)
+
+    def printed(self) -> str:
+        """Give what it has written to stdout so far."""
+        return self._out.read_text("utf-8", "replace")
 
     def said(self) -> str:
-        """Give what it has said so far, on both streams."""
-        return self._log.read_text("utf-8", "replace")
+        """Give what it has written to stderr so far."""
+        return self._err.read_text("utf-8", "replace")
 
 
 class Soak:
@@ -97,16 +102,18 @@ class Soak:
         return process
 
     def end(self, process: Process, what: str, *allowed: int) -> str:
-        """Wait for a process, check how it ended, and give what it said."""
+        """Wait for a process, check how it ended, and give what it said on stderr."""
         status, said = process.wait(), process.said()
-        self.check("Traceback" not in said, f"{what}: {said[-400:]}")
+        self.check("Traceback" not in said + process.printed(), f"{what}: {said[-400:]}")
         self.check(status in (allowed or (0,)), f"{what}: exit status {status}: {said[-400:]}")
         return said
 
     def run(self, clone: Path, *command: str, **environment: str) -> str:
-        """Run a command that must end well, and give what it said."""
+        """Run a command that must end well, and give what it printed."""
         what = f"{clone.name}: {' '.join(command[2:] if command[0] == sys.executable else command)}"
-        return self.end(self.start(clone, *command, **environment), what)
+        process = self.start(clone, *command, **environment)
+        self.end(process, what)
+        return process.printed()
 
     def clear(self) -> None:
         """Kill whatever was started and still runs, and what that has started."""
