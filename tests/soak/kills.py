@@ -119,12 +119,14 @@ def kill_cluster(soak: Soak, trained: Path, studied: Path, kills: int, seconds: 
     address = f"tcp://127.0.0.1:{port}"
     worker = ["worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    # one thread, as two local workers have on two cores: the last digits of a loss depend on the number
+    environment = {"PYTHONPATH": f"{trained}/src", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     commands = {"scheduler": scheduler, "first worker": worker, "second worker": worker}
 
     def start(clone: Path) -> Process:
         for name, command in commands.items():
             if name not in running or running[name].poll() is not None:
-                running[name] = soak.start(place, *PYTHON_M, "dask", *command, PYTHONPATH=f"{trained}/src")
+                running[name] = soak.start(place, *PYTHON_M, "dask", *command, **environment)
             if name == "scheduler":
                 soak.check(wait_until(lambda: answers(port), 90), "the scheduler of Dask does not start")
         return soak.start(clone, *STUDY, "--scheduler", address)
