@@ -47,7 +47,7 @@ def fresh_clone(soak: Soak, name: str) -> Path:
 
 def copy_of(clone: Path, name: str) -> Path:
     """Copy a clone, without what MLflow remembers of it."""
-    forgotten = shutil.ignore_patterns("mlflow.db", "mlartifacts", "run.json")
+    forgotten = shutil.ignore_patterns("mlflow.db", "mlartifacts")
     return shutil.copytree(clone, clone.with_name(name), ignore=forgotten)
 
 
