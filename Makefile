@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test test-backends ui lint bench example readme
+.PHONY: setup repro test test-backends soak ui lint bench example readme
 
 setup: $(VENV)/synced
 
@@ -40,6 +40,10 @@ $(BACKENDS)/synced: tests/backends.txt
 	test -x $(BACKENDS)/bin/python || $(PYTHON) -m venv $(BACKENDS)
 	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
+
+## Ten minutes of kill -9 and damaged files, in temporary clones of the last commit.
+soak: setup
+	python -m tests.soak
 
 ## The runs, at http://127.0.0.1:5000
 ui: setup
