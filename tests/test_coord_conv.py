@@ -197,6 +197,19 @@ def test_training_step_is_the_same_in_both_data_formats(layer_class, data_format
 
 
 @every_layer
+@pytest.mark.parametrize("coord_kernel_size", [None, 1])
+def test_is_drawn_by_any_function_that_keras_takes(layer_class, coord_kernel_size):
+    def ones(shape, dtype=None):
+        return np.ones(shape)  # float64, whatever is asked for
+
+    layer = layer_class(4, 3, kernel_initializer=ones, coord_kernel_size=coord_kernel_size)
+    layer.build((None, *SHAPES[layer_class], 3))
+    for weight in (layer.kernel, layer.coord_kernel):
+        assert keras.backend.standardize_dtype(weight.dtype) == "float32"
+        np.testing.assert_array_equal(numpy(weight), np.ones(weight.shape))
+
+
+@every_layer
 def test_zero_coordinate_weights_make_a_plain_convolution(layer_class):
     inputs = normal(2, *SHAPES[layer_class], 3)
     layer = with_random_weights(layer_class(4, KERNELS[layer_class], radius=True), inputs)

@@ -47,7 +47,9 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
         whole = list(shape)
         whole[axis] += others
         first_length = others if last else shape[axis]
-        return ops.split(initializer(tuple(whole), dtype=dtype), [first_length], axis=axis)[int(last)]
+        # Cast, as Keras does what any other initializer gives: a function may draw with NumPy, in float64.
+        drawn = ops.cast(initializer(tuple(whole), dtype=dtype), dtype or keras.config.floatx())
+        return ops.split(drawn, [first_length], axis=axis)[int(last)]
 
     return draw
 
