@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BACKENDS := $(CURDIR)/.venv-backends
-LAYER_TESTS := $(addprefix tests/test_,add_coords.py coord_conv.py convert.py properties.py docstrings.py)
+LAYER_TESTS := $(addprefix tests/coordconv/test_,add_coords.py coord_conv.py convert.py properties.py docstrings.py)
 UV := $(shell sed -n 's/.*"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 export PATH := $(VENV)/bin:$(PATH)
@@ -33,9 +33,9 @@ test: setup
 ## The layer's tests on JAX and PyTorch, in an environment of their own, and the agreement of all three.
 test-backends: setup $(BACKENDS)/synced
 	for backend in jax torch; do KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest --noconftest -W ignore $(LAYER_TESTS) || exit 1; done
-	BACKENDS_PYTHON=$(BACKENDS)/bin/python pytest tests/test_backends.py
+	BACKENDS_PYTHON=$(BACKENDS)/bin/python pytest tests/coordconv/test_backends.py
 
-$(BACKENDS)/synced: tests/backends.txt
+$(BACKENDS)/synced: tests/coordconv/backends.txt
 	test -x $(BACKENDS)/bin/python || $(PYTHON) -m venv $(BACKENDS)
 	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the benchmark measures TensorFlow graphs"

@@ -1,4 +1,4 @@
-"""Compute what the layers give on this backend: `python tests/coordconv_outputs.py outputs.npz`.
+"""Compute what the layers give on this backend: `python tests/coordconv/outputs.py outputs.npz`.
 
 For every case the outputs and, after one step of gradient descent, the weights; all from the same NumPy
 numbers, so that only the backend (KERAS_BACKEND) can make a difference. test_backends.py compares the files.
