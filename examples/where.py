@@ -10,7 +10,7 @@ bottom right quarter; a network is asked both where training has been and in tha
 - "digit": which handwritten digit is it, and where is its centre? The 1,797 images of 8 x 8 pixels that scikit-learn
   ships, at twice their size in noise on 48 x 64 pixels. Those of one fifth are for the test only.
 
-All train alike: 240 steps of Adam at 0.005, falling to 0.
+All train alike: 240 steps of Adam at 0.003, falling to 0.
 """
 
 import argparse
@@ -44,7 +44,7 @@ PLACEMENTS = {
 }
 TASKS = ("disc", "digit")
 SEEDS = (0, 1, 2)
-RATE = 0.005
+RATE = 0.003
 MIDDLE = np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])  # pixels
 
 

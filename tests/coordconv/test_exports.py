@@ -61,12 +61,14 @@ def run_litert(model, inputs, path):
 
     model.export(f"{path}.tflite", format="litert", verbose=False)
     interpreter = tf.lite.Interpreter(model_path=f"{path}.tflite")
-    details = interpreter.get_input_details()
-    for detail, array in zip(details, inputs, strict=True):
-        interpreter.resize_tensor_input(detail["index"], array.shape)
+    # In an order of its own: told apart by the number of channels.
+    arrays = {array.shape[-1]: array for array in inputs}
+    details = [(detail["index"], arrays[detail["shape"][-1]]) for detail in interpreter.get_input_details()]
+    for index, array in details:
+        interpreter.resize_tensor_input(index, array.shape)
     interpreter.allocate_tensors()
-    for detail, array in zip(details, inputs, strict=True):
-        interpreter.set_tensor(detail["index"], array)
+    for index, array in details:
+        interpreter.set_tensor(index, array)
     interpreter.invoke()
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
