@@ -235,7 +235,9 @@ class _CoordConvForward(_CoordConv):
         lora_rank, self.lora_rank = self.lora_rank, None
         super().build(input_shape)
         if lora_rank:
-            self.enable_lora(lora_rank, lora_alpha=self.lora_alpha)
+            # Keras 3.3 has no lora_alpha.
+            alpha = {"lora_alpha": self.lora_alpha} if hasattr(self, "lora_alpha") else {}
+            self.enable_lora(lora_rank, **alpha)
 
     def _convolve(self, inputs: Any, kernel: Any) -> Any:
         padding = self.padding
