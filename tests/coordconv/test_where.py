@@ -18,8 +18,8 @@ def where(monkeypatch):
 
 
 def test_digits_are_where_the_answers_say_and_those_of_the_test_are_others(where):
-    images, centres, classes = where.draw_digits(40, seed=0, corner=False, test=False)
-    assert images.shape == (40, 48, 64, 1)
+    images, centres, classes = where.draw_digits(100, seed=0, corner=False, test=False)
+    assert images.shape == (100, 48, 64, 1)
     assert not np.any((centres[:, 0] > 24) & (centres[:, 1] > 32))
     for image, (row, column) in zip(images[..., 0], (centres - 7.5).astype(int), strict=True):
         inside = image[row : row + 16, column : column + 16].mean()
