@@ -36,8 +36,9 @@ from coordconv import CoordConv2D
 PLACEMENTS = {
     "none": (),
     "first": (1,),
-    "middle": (3,),
-    "last": (5,),
+    "third": (3,),
+    "fourth": (4,),
+    "fifth": (5,),
     "first two": (1, 2),
     "last two": (4, 5),
     "all five": (1, 2, 3, 4, 5),

@@ -112,6 +112,7 @@ def expected(tmp_path_factory):
 
 
 @pytest.mark.skipif("BACKENDS_PYTHON" not in os.environ, reason="run by `make test-backends`")
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("backend", ENVIRONMENTS)
 def test_installed_in_an_empty_environment_it_computes_the_same(backend, built, expected, tmp_path):
     subprocess.run([os.environ["BACKENDS_PYTHON"], "-m", "venv", tmp_path / "empty"], check=True)

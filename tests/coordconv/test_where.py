@@ -40,12 +40,12 @@ def test_the_layers_are_where_the_placement_says(where):
 
 
 def test_a_seed_gives_the_same_after_another(where):
-    first, _, again = where.train("digit", "last", False, seeds=(0, 1, 0), images=64, epochs=1)
+    first, _, again = where.train("digit", "fourth", False, seeds=(0, 1, 0), images=64, epochs=1)
     assert first == again
 
 
 def test_writes_a_row_a_training(where, monkeypatch, tmp_path):
-    monkeypatch.setattr(where, "PLACEMENTS", {"none": (), "last": (5,)})
+    monkeypatch.setattr(where, "PLACEMENTS", {"none": (), "fourth": (4,)})
     rows = where.main(seeds=(0,), images=32, epochs=1, path=tmp_path / "where.csv")
     with (tmp_path / "where.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
@@ -53,4 +53,4 @@ def test_writes_a_row_a_training(where, monkeypatch, tmp_path):
     assert [row["radius"] for row in written] == ["no", "no", "yes"] * 2
     assert [path.name for path in tmp_path.iterdir()] == ["where.csv"]
     lines = where.summary(written)
-    assert [line.split(" | ")[0] for line in lines] == ["| none", "| last", "| last"]
+    assert [line.split(" | ")[0] for line in lines] == ["| none", "| fourth", "| fourth"]
