@@ -38,10 +38,6 @@ test-backends: setup $(BACKENDS)/synced
 	KERAS_BACKEND=tensorflow $(BACKENDS)/bin/python -m pytest --noconftest -W ignore tests/coordconv/test_exports.py
 	BACKENDS_PYTHON=$(BACKENDS)/bin/python pytest tests/coordconv/test_backends.py tests/coordconv/test_distribution.py
 
-$(BACKENDS)/synced
-	for backend in jax torch; do KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest --noconftest -W ignore $(LAYER_TESTS) || exit 1; done
-	BACKENDS_PYTHON=$(BACKENDS)/bin/python pytest tests/coordconv/test_backends.py
-
 $(BACKENDS)/synced: tests/coordconv/backends.txt
 	test -x $(BACKENDS)/bin/python || $(PYTHON) -m venv $(BACKENDS)
 	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
