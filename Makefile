@@ -5,18 +5,19 @@ PYTHON ?= python3
 # relative, since make would read a space, % or ? in the path of the clone as more than a letter
 VENV := .venv
 BACKENDS := .venv-backends
-LAYER_TESTS := $(addprefix tests/test_,add_coords.py coord_conv.py convert.py properties.py docstrings.py)
+LAYER_TESTS := $(addprefix tests/coordconv/test_,add_coords.py coord_conv.py coordinates.py convert.py properties.py \
+	docstrings.py exports.py guide.py torch.py)
 UV := $(shell sed -n 's/.*"\(uv==[^"]*\)".*/\1/p' pyproject.toml)
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test test-backends soak ui lint bench example readme
+.PHONY: setup repro test test-backends soak ui lint bench example where readme
 
 setup: $(VENV)/synced
 
-$(VENV)/synced: uv.lock pyproject.toml
+$(VENV)/synced: uv.lock pyproject.toml src/notsoclevr/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "setup: needs python 3.11 to 3.13, $(PYTHON) is `$(PYTHON) --version 2>&1`; try make PYTHON=python3.12" >&2; exit 2; }
 	test -x $(VENV)/bin/uv || { $(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV); }
@@ -31,12 +32,14 @@ repro: setup
 test: setup
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-## The layer's tests on JAX and PyTorch, in an environment of their own, and the agreement of all three.
+## The layer's tests on JAX and PyTorch, in an environment of their own; what it exports; the agreement of all three
+## backends; and the wheel in empty environments, with Keras as old and as new as it gets.
 test-backends: setup $(BACKENDS)/synced
 	for backend in jax torch; do KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest --noconftest -W ignore $(LAYER_TESTS) || exit 1; done
-	BACKENDS_PYTHON="$(CURDIR)/$(BACKENDS)/bin/python" pytest tests/test_backends.py
+	KERAS_BACKEND=tensorflow $(BACKENDS)/bin/python -m pytest --noconftest -W ignore tests/coordconv/test_exports.py
+	BACKENDS_PYTHON="$(CURDIR)/$(BACKENDS)/bin/python" pytest tests/coordconv/test_backends.py tests/coordconv/test_distribution.py
 
-$(BACKENDS)/synced: tests/backends.txt
+$(BACKENDS)/synced: tests/coordconv/backends.txt
 	test -x $(BACKENDS)/bin/python || $(PYTHON) -m venv $(BACKENDS)
 	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	touch $@
@@ -59,10 +62,15 @@ lint: setup
 	ruff format --check
 	mypy
 
-## The numbers of the guide's example: examples/*.txt.
+## The numbers of the guide's examples: examples/*.txt.
 example: setup
 	python examples/locate.py --seeds 5 > examples/locate.txt
 	python examples/locate.py --epochs 30 > examples/locate_long.txt
+	python examples/crops.py > examples/crops.txt
+
+## Where to put the layer: examples/where.csv and the table of the guide. Ten minutes on one core.
+where: setup
+	python examples/where.py
 
 ## Put the tables of reports/comparison.md into README.md.
 readme: setup

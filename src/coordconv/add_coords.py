@@ -3,6 +3,12 @@
 Axis order is stated here, once: spatial axes are numbered as arrays number them, so a 2D coordinate is
 (row, column), `order="ij"`. `order="xy"` lists the same channels from the last axis to the first: the paper's
 (column, row).
+
+Coordinates of your own, `layer(inputs, coordinates=...)`, take the place of those that a layer makes. They are a
+tensor (batch or 1, *spatial, d), or (batch or 1, d, *spatial) where that is the layer's data format: at every pixel
+of the input as many numbers as the layer has coordinate channels, d, which `radius` decides. The layer does not look
+into them: `order` and the meaning of the radius are those of whoever made them. Whole images, latitude and
+longitude, range and azimuth: scale them to about -1 to 1, as any input of a network.
 """
 
 from collections.abc import Sequence
@@ -22,13 +28,13 @@ def check_order(order: str) -> str:
     return order
 
 
-def floating_dtype(inputs: Any, layer_name: str) -> str:
-    """Return the dtype of `inputs`, or raise a ValueError: a coordinate in an integer would be -1, 0 or 1."""
-    dtype: str = keras.backend.standardize_dtype(inputs.dtype)
+def floating_dtype(tensor: Any, argument: str, layer_name: str) -> str:
+    """Return the dtype of `tensor`, or raise a ValueError: a coordinate in an integer would be -1, 0 or 1."""
+    dtype: str = keras.backend.standardize_dtype(tensor.dtype)
     if "float" not in dtype:
         raise ValueError(
-            f"`inputs` of layer '{layer_name}' must be floating-point, not integers or booleans. "
-            f"Received: inputs.dtype={dtype}"
+            f"`{argument}` of layer '{layer_name}' must be floating-point, not integers or booleans. "
+            f"Received: {argument}.dtype={dtype}"
         )
     return dtype
 
@@ -85,8 +91,70 @@ def coordinate_grid(
     return ops.cast(ops.expand_dims(grid, 0), dtype)
 
 
+class TakesCoordinates(keras.layers.Layer):  # type: ignore[misc]
+    """What `AddCoords` and the convolutions share: the coordinates of one call, made here or given."""
+
+    radius: bool
+    order: str
+    data_format: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # A Keras model drops an argument of its call that no layer registers, without a word (3.15); earlier ones
+        # refuse it. Registered, `model(x, coordinates=...)` gives it to each of these layers, which check it.
+        if hasattr(keras.layers.Layer, "_resolve_and_populate_arg"):
+            self._register_call_context_args("coordinates")
+
+    def _resolve_and_populate_arg(self, arg_name: str, *args: Any) -> None:
+        """Keep Keras from handing the coordinates of one layer on to the next, as it does with `training`."""
+        if arg_name != "coordinates":
+            super()._resolve_and_populate_arg(arg_name, *args)
+
+    def _grid(self, inputs: Any, coordinates: Any) -> Any:
+        """Return the coordinate channels of `inputs`, in their dtype; those given have been checked."""
+        self._check_inputs(inputs, coordinates)
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        if coordinates is not None:
+            return ops.cast(coordinates, dtype)
+        shape = ops.shape(inputs)
+        spatial_shape = shape[2:] if self.data_format == "channels_first" else shape[1:-1]
+        return coordinate_grid(spatial_shape, self.radius, self.order, self.data_format, dtype)
+
+    def _check_inputs(self, inputs: Any, coordinates: Any) -> None:
+        """Raise a ValueError for integers, and for coordinates that do not fit the inputs."""
+        floating_dtype(inputs, "inputs", self.name)
+        if coordinates is None:
+            return
+        if not hasattr(coordinates, "shape"):
+            raise ValueError(
+                f"`coordinates` of layer '{self.name}' must be a tensor or an array. "
+                f"Received: coordinates of type {type(coordinates).__name__}"
+            )
+        floating_dtype(coordinates, "coordinates", self.name)
+        given, fitting = tuple(coordinates.shape), list(inputs.shape)
+        channels = coordinate_channels(len(fitting) - 2, self.radius)
+        fitting[1 if self.data_format == "channels_first" else -1] = channels
+        unlike = [
+            axis
+            for axis, (n, m) in enumerate(zip(given, fitting, strict=False))
+            # Only what is known can be compared: a length may be None, or a symbol of the backend.
+            if isinstance(n, int) and isinstance(m, int) and n != m and (axis, n) != (0, 1)
+        ]
+        if unlike or len(given) != len(fitting):
+            raise ValueError(
+                f"`coordinates` of layer '{self.name}' must have shape {tuple(fitting)}, or 1 in place of the batch, "
+                f"to fit inputs of shape {tuple(inputs.shape)} with {channels} coordinate channels in "
+                f"data_format={self.data_format!r}. Received: coordinates.shape={given}"
+            )
+
+    def compute_output_spec(self, inputs: Any, coordinates: Any = None) -> Any:
+        """Refuse what does not fit where the model is built, not first where it runs."""
+        self._check_inputs(inputs, coordinates)
+        return super().compute_output_spec(inputs)
+
+
 @keras.saving.register_keras_serializable(package="coordconv")
-class AddCoords(keras.layers.Layer):  # type: ignore[misc]
+class AddCoords(TakesCoordinates):
     """Appends the coordinates of every pixel as channels, after the channels of the input.
 
     A channel for each spatial axis, running from -1 at its first pixel to 1 at its last (0 on an axis of one
@@ -101,6 +169,11 @@ class AddCoords(keras.layers.Layer):  # type: ignore[misc]
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
         **kwargs: As for every Keras layer: `name`, `dtype`, `trainable`.
 
+    Call arguments:
+        inputs: The tensor to append to.
+        coordinates: Coordinates of your own, `(batch or 1, *spatial, d)` or `(batch or 1, d, *spatial)`, to be
+            appended in place of those that the layer makes.
+
     Input shape:
         Floating-point, with 1, 2 or 3 spatial axes of any length, known or not:
         `(batch, *spatial, channels)` or `(batch, channels, *spatial)`.
@@ -109,7 +182,8 @@ class AddCoords(keras.layers.Layer):  # type: ignore[misc]
         The same with `channels + d` channels, d the number of spatial axes, and one more with `radius`.
 
     Raises:
-        ValueError: for an unknown `order` or `data_format`, a wrong number of axes, integer inputs.
+        ValueError: for an unknown `order` or `data_format`, a wrong number of axes, integer inputs, coordinates
+            that do not fit the inputs.
 
     Example:
     >>> x = keras.ops.zeros((1, 2, 3, 1))
@@ -143,15 +217,11 @@ class AddCoords(keras.layers.Layer):  # type: ignore[misc]
         self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
-        """Concatenate `inputs` and the grid, repeated for every example."""
-        dtype = floating_dtype(inputs, self.name)
-        shape = ops.shape(inputs)
-        channels_first = self.data_format == "channels_first"
-        spatial_shape = shape[2:] if channels_first else shape[1:-1]
-        grid = coordinate_grid(spatial_shape, self.radius, self.order, self.data_format, dtype)
-        grid = ops.broadcast_to(grid, (shape[0], *ops.shape(grid)[1:]))
-        return ops.concatenate([inputs, grid], axis=1 if channels_first else -1)
+    def call(self, inputs: Any, coordinates: Any = None) -> Any:
+        """Concatenate `inputs` and the coordinates, repeated for every example if they are those of one."""
+        grid = self._grid(inputs, coordinates)
+        grid = ops.broadcast_to(grid, (ops.shape(inputs)[0], *ops.shape(grid)[1:]))
+        return ops.concatenate([inputs, grid], axis=1 if self.data_format == "channels_first" else -1)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return `input_shape` with d more channels."""
@@ -161,11 +231,6 @@ class AddCoords(keras.layers.Layer):  # type: ignore[misc]
         if channels is not None:
             shape[axis] = channels + coordinate_channels(len(shape) - 2, self.radius)
         return tuple(shape)
-
-    def compute_output_spec(self, inputs: Any) -> Any:
-        """Refuse integers where the model is built, not first where it runs."""
-        floating_dtype(inputs, self.name)
-        return super().compute_output_spec(inputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of `__init__`."""

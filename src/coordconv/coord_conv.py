@@ -2,7 +2,9 @@
 
 That is the function of a convolution over [inputs, coordinates], written as a sum, since a convolution is
 linear in its input channels. The second term is the same for every example: it is computed once a batch,
-together with the bias, and nothing is ever concatenated.
+together with the bias, and nothing is ever concatenated. Coordinates of your own (`layer(inputs, coordinates=...)`,
+see add_coords.py) are convolved in its place: once a batch as well if they are (1, *spatial, d), for each example
+if they are (batch, *spatial, d).
 
 Letters: c input channels, c' filters, k^r kernel size with r spatial axes, d coordinate channels, g groups.
 
@@ -29,7 +31,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from coordconv.add_coords import check_order, coordinate_channels, coordinate_grid, floating_dtype
+from coordconv.add_coords import TakesCoordinates, check_order, coordinate_channels
 
 
 def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, last: bool) -> Callable[..., Any]:
@@ -47,7 +49,9 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
         whole = list(shape)
         whole[axis] += others
         first_length = others if last else shape[axis]
-        return ops.split(initializer(tuple(whole), dtype=dtype), [first_length], axis=axis)[int(last)]
+        # Cast, as Keras does what any other initializer gives: a function may draw with NumPy, in float64.
+        drawn = ops.cast(initializer(tuple(whole), dtype=dtype), dtype or keras.config.floatx())
+        return ops.split(drawn, [first_length], axis=axis)[int(last)]
 
     return draw
 
@@ -70,7 +74,7 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
             weight = next(weights, None)
 
 
-class _CoordConv(keras.layers.Layer):  # type: ignore[misc]
+class _CoordConv(TakesCoordinates):
     """What all the layers share; goes before the Keras layer that each stands in for."""
 
     # The Keras layer, and which axis of its kernel counts the input channels.
@@ -200,25 +204,16 @@ class _CoordConv(keras.layers.Layer):  # type: ignore[misc]
             kernel = ops.concatenate([zeros[0], kernel, zeros[1]], axis)
         return kernel
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, coordinates: Any = None) -> Any:
         """Convolve the inputs, and add the convolved coordinates and the bias."""
-        dtype = floating_dtype(inputs, self.name)
-        shape = ops.shape(inputs)
-        channels_first = self.data_format == "channels_first"
-        spatial_shape = shape[2:] if channels_first else shape[1:-1]
-        grid = coordinate_grid(spatial_shape, self.radius, self.order, self.data_format, dtype)
-        # (1, *new_spatial, c'): the bias is added here, so that one addition as large as the batch is left,
-        # as many as a plain convolution has.
-        offset = self._convolve(grid, self._whole_coord_kernel())
+        # (1, *new_spatial, c'), or (batch, ...) of coordinates that differ: the bias is added here, so that one
+        # addition as large as the batch is left, as many as a plain convolution has.
+        offset = self._convolve(self._grid(inputs, coordinates), self._whole_coord_kernel())
         if self.use_bias:
+            channels_first = self.data_format == "channels_first"
             offset = offset + ops.reshape(self.bias, (-1,) + (1,) * self.rank if channels_first else (-1,))
         outputs = self._convolve(inputs, self.kernel) + offset
         return outputs if self.activation is None else self.activation(outputs)
-
-    def compute_output_spec(self, inputs: Any) -> Any:
-        """Refuse integers where the model is built, not first where it runs."""
-        floating_dtype(inputs, self.name)
-        return super().compute_output_spec(inputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of `__init__`."""
@@ -240,7 +235,9 @@ class _CoordConvForward(_CoordConv):
         lora_rank, self.lora_rank = self.lora_rank, None
         super().build(input_shape)
         if lora_rank:
-            self.enable_lora(lora_rank, lora_alpha=self.lora_alpha)
+            # Keras 3.3 has no lora_alpha.
+            alpha = {"lora_alpha": self.lora_alpha} if hasattr(self, "lora_alpha") else {}
+            self.enable_lora(lora_rank, **alpha)
 
     def _convolve(self, inputs: Any, kernel: Any) -> Any:
         padding = self.padding
@@ -290,6 +287,11 @@ class CoordConv1D(_CoordConvForward, keras.layers.Conv1D):  # type: ignore[misc]
             the middle of the window, or at its end where `padding="causal"`. Defaults to `kernel_size`.
         **kwargs: As of `keras.layers.Conv1D`.
 
+    Call arguments:
+        inputs: The tensor to convolve.
+        coordinates: Coordinates of your own in place of those that the layer makes, floating-point,
+            `(batch or 1, steps, d)` or `(batch or 1, d, steps)`.
+
     Input shape:
         `(batch, steps, channels)` or `(batch, channels, steps)`, floating-point.
 
@@ -298,7 +300,8 @@ class CoordConv1D(_CoordConvForward, keras.layers.Conv1D):  # type: ignore[misc]
 
     Raises:
         ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 3D,
-            integer inputs, and whatever `keras.layers.Conv1D` refuses.
+            integer inputs, coordinates that do not fit the inputs, and whatever
+            `keras.layers.Conv1D` refuses.
 
     Example:
     >>> x = keras.ops.zeros((8, 100, 3))
@@ -336,6 +339,11 @@ class CoordConv2D(_CoordConvForward, keras.layers.Conv2D):  # type: ignore[misc]
             which lies in the middle of the window. Defaults to `kernel_size`.
         **kwargs: As of `keras.layers.Conv2D`.
 
+    Call arguments:
+        inputs: The tensor to convolve.
+        coordinates: Coordinates of your own in place of those that the layer makes, floating-point,
+            `(batch or 1, height, width, d)` or `(batch or 1, d, height, width)`.
+
     Input shape:
         `(batch, height, width, channels)` or `(batch, channels, height, width)`, floating-point.
 
@@ -344,7 +352,8 @@ class CoordConv2D(_CoordConvForward, keras.layers.Conv2D):  # type: ignore[misc]
 
     Raises:
         ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 4D,
-            integer inputs, and whatever `keras.layers.Conv2D` refuses.
+            integer inputs, coordinates that do not fit the inputs, and whatever
+            `keras.layers.Conv2D` refuses.
 
     Example:
     >>> x = keras.ops.zeros((8, 48, 64, 3))
@@ -376,6 +385,11 @@ class CoordConv3D(_CoordConvForward, keras.layers.Conv3D):  # type: ignore[misc]
             filter, which lies in the middle of the window. Defaults to `kernel_size`.
         **kwargs: As of `keras.layers.Conv3D`.
 
+    Call arguments:
+        inputs: The tensor to convolve.
+        coordinates: Coordinates of your own in place of those that the layer makes, floating-point,
+            `(batch or 1, *three_axes, d)` or `(batch or 1, d, *three_axes)`.
+
     Input shape:
         `(batch, *three_axes, channels)` or `(batch, channels, *three_axes)`, floating-point.
 
@@ -384,7 +398,8 @@ class CoordConv3D(_CoordConvForward, keras.layers.Conv3D):  # type: ignore[misc]
 
     Raises:
         ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 5D,
-            integer inputs, and whatever `keras.layers.Conv3D` refuses.
+            integer inputs, coordinates that do not fit the inputs, and whatever
+            `keras.layers.Conv3D` refuses.
 
     Example:
     >>> x = keras.ops.zeros((2, 8, 24, 32, 1))
@@ -419,6 +434,11 @@ class CoordConv2DTranspose(_CoordConv, keras.layers.Conv2DTranspose):  # type: i
             output pixels without coordinates, to `kernel_size`, the default.
         **kwargs: As of `keras.layers.Conv2DTranspose`.
 
+    Call arguments:
+        inputs: The tensor to convolve.
+        coordinates: Coordinates of your own in place of those that the layer makes, floating-point,
+            `(batch or 1, height, width, d)` or `(batch or 1, d, height, width)`.
+
     Input shape:
         `(batch, height, width, channels)` or `(batch, channels, height, width)`, floating-point.
 
@@ -427,7 +447,8 @@ class CoordConv2DTranspose(_CoordConv, keras.layers.Conv2DTranspose):  # type: i
 
     Raises:
         ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 4D,
-            integer inputs, and whatever `keras.layers.Conv2DTranspose` refuses.
+            integer inputs, coordinates that do not fit the inputs, and whatever
+            `keras.layers.Conv2DTranspose` refuses.
 
     Example:
     >>> x = keras.ops.zeros((8, 12, 16, 3))

@@ -76,7 +76,7 @@ def _fail(message: str, status: int) -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help=f"Folder of {PARAMS}.",
 )
-@click.version_option(package_name="coordconv")
+@click.version_option(package_name="coordconv-keras")
 @click.pass_context
 def main(context: click.Context, root: Path | None) -> None:
     """Study CoordConv on Not-so-Clevr: make the data, train, compare, track."""

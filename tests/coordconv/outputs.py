@@ -1,7 +1,8 @@
-"""Compute what the layers give on this backend: `python tests/coordconv_outputs.py outputs.npz`.
+"""Compute what the layers give on this backend: `python tests/coordconv/outputs.py outputs.npz`.
 
-For every case the outputs and, after one step of gradient descent, the weights; all from the same NumPy
-numbers, so that only the backend (KERAS_BACKEND) can make a difference. test_backends.py compares the files.
+For every case the outputs, with coordinates of one's own too, and, after one step of gradient descent, the
+weights; all from the same NumPy numbers, so that only the backend (KERAS_BACKEND) can make a difference.
+test_backends.py and test_distribution.py compare the files.
 """
 
 import sys
@@ -24,7 +25,7 @@ CASES = [
 
 
 def outputs_and_weights(layer_class, spatial_shape, arguments, data_format):
-    """Return the outputs of one layer after AddCoords, then the weights after a step."""
+    """Return the outputs of one layer after AddCoords, those with given coordinates, the weights after a step."""
     normal = np.random.default_rng(0).normal
     shape = (2, *spatial_shape, 4) if data_format == "channels_last" else (2, 4, *spatial_shape)
     inputs = normal(size=shape).astype("float32")
@@ -37,9 +38,14 @@ def outputs_and_weights(layer_class, spatial_shape, arguments, data_format):
     )
     model.set_weights([normal(size=w.shape) / 4 for w in model.weights])
     outputs = keras.ops.convert_to_numpy(model(inputs))
+    add_coords, layer = model.layers
+    rank = len(spatial_shape)
+    grid = normal(size=(1, *spatial_shape, rank + layer.radius)).astype("float32")
+    grid = grid if data_format == "channels_last" else np.moveaxis(grid, -1, 1)
+    given = keras.ops.convert_to_numpy(layer(add_coords(inputs), coordinates=grid))
     model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
     model.train_on_batch(inputs, normal(size=outputs.shape).astype("float32"))
-    return [outputs, *model.get_weights()]
+    return [outputs, given, *model.get_weights()]
 
 
 def main():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "locate.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "locate.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 import itertools
 import json
 
-import coordconv_reference as reference
 import keras
 import numpy as np
 import pytest
+import reference
 from keras import ops
 
 from coordconv import AddCoords

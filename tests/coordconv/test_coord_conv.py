@@ -1,10 +1,10 @@
 import itertools
 import json
 
-import coordconv_reference as reference
 import keras
 import numpy as np
 import pytest
+import reference
 from keras import ops
 
 from coordconv import AddCoords, CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D
@@ -194,6 +194,19 @@ def test_training_step_is_the_same_in_both_data_formats(layer_class, data_format
     changes = step(other, as_format(inputs, data_format), as_format(targets, data_format))
     for change, expected_change in zip(changes, expected, strict=True):
         np.testing.assert_allclose(change, expected_change, atol=1e-6)
+
+
+@every_layer
+@pytest.mark.parametrize("coord_kernel_size", [None, 1])
+def test_is_drawn_by_any_function_that_keras_takes(layer_class, coord_kernel_size):
+    def ones(shape, dtype=None):
+        return np.ones(shape)  # float64, whatever is asked for
+
+    layer = layer_class(4, 3, kernel_initializer=ones, coord_kernel_size=coord_kernel_size)
+    layer.build((None, *SHAPES[layer_class], 3))
+    for weight in (layer.kernel, layer.coord_kernel):
+        assert keras.backend.standardize_dtype(weight.dtype) == "float32"
+        np.testing.assert_array_equal(numpy(weight), np.ones(weight.shape))
 
 
 @every_layer

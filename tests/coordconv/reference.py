@@ -20,10 +20,11 @@ def coordinates(spatial_shape, radius=False, order="ij"):
     return np.reshape(grid, (*spatial_shape, -1))
 
 
-def concatenate(inputs, radius=False, order="ij", groups=1):
-    """(batch, *spatial, c + g d): the coordinates after the channels of every group."""
-    grid = coordinates(inputs.shape[1:-1], radius, order)
-    grid = np.broadcast_to(grid, (len(inputs), *grid.shape))
+def concatenate(inputs, radius=False, order="ij", groups=1, grid=None):
+    """(batch, *spatial, c + g d): the coordinates, or those of `grid`, after the channels of every group."""
+    if grid is None:
+        grid = coordinates(inputs.shape[1:-1], radius, order)
+    grid = np.broadcast_to(grid, (len(inputs), *inputs.shape[1:-1], grid.shape[-1]))
     parts = np.split(inputs, groups, axis=-1)
     return np.concatenate([channels for part in parts for channels in (part, grid)], axis=-1)
 
