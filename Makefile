@@ -61,6 +61,7 @@ lint: setup
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 
 ## The numbers of the guide's examples: examples/*.txt.
 example: setup

@@ -2,10 +2,11 @@
 
     python benchmarks/throughput.py
 
-Runs one small study (eight CoordConv regressors of two epochs) as a command, on processes of this machine, which share
-its cores out, and on a Dask cluster of a scheduler and workers on loopback, which have one core each, as if the second
-were another machine. The four take turns. A time is that of the whole command: on processes it includes that each
-imports TensorFlow, on a cluster the workers have done so before. Prints a table and writes benchmarks/throughput.csv.
+Runs one small study (eight CoordConv regressors of two epochs) as a command, on workers that it starts itself, and on a
+Dask cluster that is there: a scheduler and workers on loopback, as if the second were another machine. A worker has one
+core in either case. The four take turns. A time is that of the whole command: of its own workers it includes that each
+starts and imports TensorFlow, those of the cluster have done so before. Prints a table and writes
+benchmarks/throughput.csv.
 """
 
 import csv
@@ -42,7 +43,7 @@ STUDY = {
 
 
 def run(*options: str) -> float:
-    """Run the study from nothing and give the seconds it took."""
+    """Run the study from nothing and return the seconds it took."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "params.yaml", folder)
         study = Path(folder) / "throughput" / "study.yaml"
@@ -56,7 +57,7 @@ def run(*options: str) -> float:
 
 @contextmanager
 def cluster(workers: int):
-    """Start a scheduler and workers, and give the address when all are ready."""
+    """Start a scheduler and workers, and yield the address when all are ready."""
     from distributed import Client
 
     with socket.socket() as probe:
@@ -94,7 +95,7 @@ def main() -> None:
     seconds: dict[tuple[str, int], list[float]] = {}
     for _ in range(ROUNDS):
         for workers in (1, 2):
-            seconds.setdefault(("processes", workers), []).append(run("--workers", str(workers)))
+            seconds.setdefault(("local", workers), []).append(run("--workers", str(workers)))
             with cluster(workers) as address:
                 sleep(1)
                 seconds.setdefault(("dask", workers), []).append(run("--scheduler", address))

@@ -15,11 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from notsoclevr import dataset, report
-from notsoclevr.results import Cell
+from notsoclevr import dataset
+from notsoclevr.config import load
 from notsoclevr.training import import_tensorflow
-
-from .fabricated import fabricate_all
 
 ROOT = Path(__file__).parents[1]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -29,7 +27,7 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DV
     os.environ.pop(name, None)
 
 
-LONG = ("test_pipeline", "test_tracking", "test_engine", "test_report_browser")  # modules that take minutes
+LONG = ("test_pipeline", "tracking/test_store", "studies/test_engine", "report/test_page_browser")  # take minutes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,9 +68,9 @@ def make_project(folder: Path, full: dataset.Dataset) -> Path:
     """Make a root with the real params.yaml, shrunk, and the data in it."""
     shutil.copy(ROOT / "params.yaml", folder)
     shrink(folder / "params.yaml")
-    dataset.save_dataset(folder / "data" / "not_so_clevr.npz", full)
-    dataset.save_split(folder / "data" / "uniform.npz", dataset.split_uniform(full, train_share=0.06, seed=0))
-    dataset.save_split(folder / "data" / "quadrant.npz", dataset.split_quadrant(full, corner="lower_right", boundary=6))
+    dataset.save_dataset(dataset.dataset_path(folder), full)
+    for name, split in load(folder / "params.yaml").splits.items():
+        dataset.save_split(dataset.split_path(folder, name), split(full))
     return folder
 
 
@@ -109,12 +107,3 @@ def project(tmp_path: Path, full: dataset.Dataset) -> Path:
 def command(project: Path) -> Run:
     """Give `run_command` for that project."""
     return partial(run_command, project)
-
-
-@pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cell]]:
-    """The report of fourteen made-up cells, and the cells."""
-    folder = tmp_path_factory.mktemp("report")
-    cells = fabricate_all(folder / "results")
-    report.write(folder / "index.html", cells)
-    return folder / "index.html", cells

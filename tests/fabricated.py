@@ -1,130 +1,128 @@
-"""Cells that nobody trained: files like those of a training, made up in a second, for tests of what reads them."""
+"""Cells that nobody trained: files as a training writes them, with answers made up."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from notsoclevr import dataset, results
-from notsoclevr.cells import SHOWCASE
+from notsoclevr.cells import figures, files
+from notsoclevr.cells.training import SHOWCASE
 from notsoclevr.config import load
-from notsoclevr.models import MATRIX, MODELS
+from notsoclevr.dataset import CANVAS, SQUARE, generate
+from notsoclevr.evaluation import Canvas, score
+from notsoclevr.experiment import Experiment
+from notsoclevr.files import staging
+from notsoclevr.models import MODELS
+from notsoclevr.splits import Split
+from notsoclevr.training import Fit
 
-ROOT = Path(__file__).parents[1]
-CENTRES = np.stack(np.divmod(np.arange(dataset.POSITIONS**2), dataset.POSITIONS), axis=1) + dataset.MARGIN
+CONFIG = load(Path(__file__).parents[1] / "params.yaml")
+UNIFORM, QUADRANT = CONFIG.splits["uniform"], CONFIG.splits["quadrant"]
 Array = np.ndarray[Any, Any]
 
 
-def halves(split: str) -> Array:
-    """Say which positions are kept for the test, bool (n,)."""
-    if split == "quadrant":
-        return (CENTRES >= 32).all(axis=1)
-    return np.random.default_rng(0).random(len(CENTRES)) < 0.2
+def _from_centre(centres: Array) -> tuple[Array, Array]:
+    """Return how far each row (k, 64, 1) and column (k, 1, 64) of the canvas is from centres (k, 2)."""
+    far = np.abs(np.arange(CANVAS, dtype=np.float32) - centres[:, :, None])  # (k, 2, 64)
+    return far[:, 0, :, None], far[:, 1, None, :]
 
 
-def answers(task: str, centres: Array, blur: Array, rng: np.random.Generator) -> Array:
-    """Give float32 predictions for points, as unsharp as `blur` (k,) says: 0 is sharp."""
-    if task == "regression":
-        return (centres + rng.normal(scale=0.1 + 4 * blur[:, None], size=centres.shape)).astype(np.float32)
-    pixels = np.arange(dataset.CANVAS)
-    far = [np.abs(pixels - centres[:, [axis]]) for axis in (0, 1)]  # two of (k, 64)
-    softness = (0.05 + 2 * blur)[:, None, None]
-    if task == "classification":
-        logits = -np.hypot(far[0][:, :, None], far[1][:, None, :]) / softness
-        powers = np.exp(logits - logits.max(axis=(1, 2), keepdims=True))
-        return (powers / powers.sum(axis=(1, 2), keepdims=True)).astype(np.float32)
-    inside = 4.5 - np.maximum(far[0][:, :, None], far[1][:, None, :])
-    noise = rng.normal(size=inside.shape).astype(np.float32)
-    return (1 / (1 + np.exp(np.clip(-inside / softness + 2 * blur[:, None, None] * noise, -60, 60)))).astype(np.float32)
+def _classify(centres: Array, blur: Array, rng: np.random.Generator) -> Array:
+    return (-np.hypot(*_from_centre(centres)) / (0.05 + 2 * blur)[:, None, None]).reshape(len(centres), -1)
 
 
-def fabricate(results_folder: Path, model: str, split: str, epochs: int = 4, run: bool = True) -> results.Cell:
-    """Write the files of a cell but for its network, and read them: CoordConv is right, its rivals are not where they
-    have not been, whoever they are.
+def _regress(centres: Array, blur: Array, rng: np.random.Generator) -> Array:
+    return centres + 0.25 + 4 * blur[:, None] * rng.normal(size=centres.shape)
+
+
+def _render(centres: Array, blur: Array, rng: np.random.Generator) -> Array:
+    inside = SQUARE / 2 - np.maximum(*_from_centre(centres))
+    noise = 2 * blur[:, None, None] * rng.standard_normal(inside.shape, np.float32)
+    return (inside / (0.05 + 2 * blur)[:, None, None] + noise)[..., None]
+
+
+# By task: centres (k, 2) to outputs of a network that sees them as unsharp as blur (k,) says; 0 is sharp.
+OUTPUTS: dict[str, Callable[[Array, Array, np.random.Generator], Array]] = {
+    "classification": _classify,
+    "regression": _regress,
+    "rendering": _render,
+}
+
+
+def fabricate(
+    results: Path,
+    model: str,
+    split: Split = QUADRANT,
+    *,
+    fails: bool = False,
+    blurred: bool = False,
+    epochs: int = 4,
+    pictures: bool = False,
+) -> files.Cell:
+    """Write the files of a cell and load them.
+
+    Its answers are right, and it was perfect halfway through its training unless they are not.
 
     Args:
-        results_folder: Folder of the folders of cells.
+        results: Folder of the folders of cells.
         model: The model.
         split: The split.
+        fails: On the test set it answers as if the centre were nine rows higher or lower.
+        blurred: Its answers are a little unsharp, those on the test set more so: some are wrong.
         epochs: How many there were.
-        run: Whether MLflow has a run of it.
+        pictures: Draw its figures too, which takes seconds.
     """
-    rng = np.random.default_rng([*f"{model}{split}".encode()])
-    is_test, good, task = halves(split), MODELS[model].coordinates, MODELS[model].task
-    lost = is_test & (split == "quadrant") & (not good)
-    points = np.where(lost[:, None], np.minimum(CENTRES, 33) + rng.integers(-2, 3, CENTRES.shape), CENTRES)
-    blur = np.zeros(len(CENTRES)) if good else 0.02 + 0.3 * is_test * rng.random(len(CENTRES))
-    predictions = answers(task, points, blur, rng)
-    showcase = np.array([np.flatnonzero((square == CENTRES).all(axis=1))[0] for square in SHOWCASE])
-    early = np.geomspace(4, 0.02, 1 + epochs)
-    forming = np.stack([answers(task, points[showcase], blur[showcase] + more, rng) for more in early])
-    measures = _measures(task, predictions)
-    history = [
-        {"epoch": float(epoch)}
-        | {
-            f"{half}_{name}": float(value)
-            for half in ("train", "test")
-            for name, value in _learning(measures, is_test == (half == "test"), epoch / epochs).items()
-        }
-        for epoch in range(1, epochs + 1)
+    experiment = Experiment(model=model, split=split, seed=0, recipe=CONFIG.models[model])
+    canvas, rng = Canvas.of(split(generate())), np.random.default_rng([*experiment.name.encode()])
+    centres = canvas.dataset.coordinates.astype(np.float32)
+    said = centres.copy()
+    if fails:
+        said[canvas.is_test, 0] += np.where(centres[canvas.is_test, 0] < CANVAS / 2, SQUARE, -SQUARE)
+    blur = blurred * (0.02 + 0.3 * canvas.is_test * rng.random(len(said), np.float32))
+
+    def outputs(places: Array, more: float = 0) -> Array:
+        return OUTPUTS[experiment.entry.task](said[places], blur[places] + more, rng).astype(np.float32)
+
+    final = outputs(np.arange(len(said)))
+    measured = score(experiment, canvas, final)
+    showcase = np.array([canvas.place(square) for square in SHOWCASE])
+    unsharp = np.append(np.geomspace(4, 0.02, epochs), 0).astype(np.float32)
+    fit = Fit(
+        network=MODELS[model].build(experiment.recipe),
+        history=[{"epoch": epoch, **_after(measured, 2 * epoch / epochs)} for epoch in range(1, epochs + 1)],
+        epoch_seconds=[2.0 if MODELS[model].coordinates else 3.0] * epochs,
+        outputs=final,
+        snapshots=np.stack([experiment.task.predictions(outputs(showcase, more)) for more in unsharp]),
+    )
+    with staging(results / experiment.name, results) as folder:
+        files.save(folder, experiment, canvas, fit, showcase)
+        files.save_timings(folder, fit.epoch_seconds, sum(fit.epoch_seconds) + 5)
+        cell = files.load(folder, results / experiment.name)
+        if pictures:
+            targets = getattr(canvas.dataset, experiment.task.target)
+            figures.save_cell_figures(folder / "figures", cell, targets[showcase])
+    return cell
+
+
+def _after(measured: dict[str, float], progress: float) -> dict[str, float]:
+    """Return what was measured on the way: a part of it, all from a progress of 1 on, and a loss that still falls."""
+    part = min(1.0, progress)
+    losses = {name: value + 2 / progress for name, value in measured.items() if name.endswith("loss")}
+    return {name: value * part for name, value in measured.items()} | losses
+
+
+def fabricate_all(results: Path) -> list[files.Cell]:
+    """Write all fourteen cells: CoordConv is right, the baselines are not where they have not been."""
+    return [
+        fabricate(
+            results,
+            model,
+            CONFIG.splits[split],
+            fails=split == "quadrant" and not MODELS[model].coordinates,
+            blurred=not MODELS[model].coordinates,
+        )
+        for model, split in CONFIG.cells
     ]
-    perfect = bool(measures["exact"].all())
-    folder = results_folder / f"{model}-{split}"
-    folder.mkdir(parents=True)
-    kind = np.float32 if task == "regression" else np.float16
-    np.savez_compressed(
-        folder / "predictions.npz",
-        coordinates=CENTRES.astype(np.uint8),
-        is_test=is_test,
-        predictions=predictions.astype(kind),
-        showcase=showcase,
-        forming=forming.astype(kind),
-        **measures,
-    )
-    results.write_rows(folder / "history.csv", history)
-    last = {name: value for name, value in history[-1].items() if name != "epoch"}
-    metrics = {
-        **{"task": task, "model": model, "split": split, "seed": 0},
-        "recipe": asdict(load(ROOT / "params.yaml").models[model]),
-        **{"parameters": 7553 if good else 46465, "epochs": epochs, "epochs_to_perfect": epochs if perfect else None},
-        **last,
-    }
-    results.write_json(folder / "metrics.json", metrics)
-    seconds = [2.0 if good else 3.0] * epochs
-    results.save_timings(
-        folder,
-        {"import_seconds": 4.0, "train_seconds": 3 + sum(seconds), "total_seconds": 9.0, "epoch_seconds": seconds},
-    )
-    if run:
-        results.write_json(folder / "run.json", {"run_id": rng.bytes(16).hex(), "experiment_id": "1"})
-    return results.load(folder)
-
-
-def _measures(task: str, predictions: Array) -> dict[str, Array]:
-    if task == "rendering":
-        painted, squares = predictions > 0.5, dataset.generate().squares.view(bool)
-        both, either = (painted & squares).sum((1, 2)), (painted | squares).sum((1, 2))
-        return {"exact": both == either, "iou": (both / either).astype(np.float32)}
-    points = predictions
-    if task == "classification":
-        points = np.stack(np.divmod(predictions.reshape(len(predictions), -1).argmax(1), dataset.CANVAS), axis=1)
-    return {
-        "exact": (np.rint(points) == CENTRES).all(axis=1),
-        "error_px": np.hypot(*(points - CENTRES).T).astype(np.float32),
-    }
-
-
-def _learning(measures: dict[str, Array], members: Array, progress: float) -> dict[str, float]:
-    rise = np.sqrt(progress)
-    values = {"loss": 0.02 + 2 * (1 - rise)}
-    for name, value in measures.items():
-        values[name] = value[members].mean() * (1 / rise if name == "error_px" else rise)
-    return values
-
-
-def fabricate_all(results_folder: Path, epochs: int = 4) -> list[results.Cell]:
-    """Write all fourteen cells."""
-    return [fabricate(results_folder, model, split, epochs) for model in MATRIX for split in dataset.SPLITS]

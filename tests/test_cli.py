@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
 import pytest
 
 from notsoclevr.dataset import Dataset, save_dataset
@@ -153,8 +154,8 @@ def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, ho
 
 SAVES_FOR_EVER = """
 import sys, time
-from notsoclevr import results
-results.save = lambda *_: (print("saving", file=sys.stderr, flush=True), time.sleep(600))
+from notsoclevr.cells import files
+files.save = lambda *_: (print("saving", file=sys.stderr, flush=True), time.sleep(600))
 from notsoclevr.cli import main
 main()
 """
@@ -176,10 +177,26 @@ def test_what_a_training_killed_while_it_saved_leaves_is_no_cell_and_is_cleared(
     for name in (".coordconv_regressor-uniform.5ed51sag", "copy", "coordconv_regressor-diagonal"):  # no cells
         (project / "results" / name).mkdir()
         shutil.copy(cell / "metrics.json", project / "results" / name)
-    for arguments in (("evaluate",), ("track",), ("doctor",)):
+    for arguments in (("evaluate",), ("track",)):
         done = command(*arguments)
         assert done.returncode == 0, done.stderr
-    assert "1 cells" in done.stdout
+    assert "of 1 cells" in done.stdout
+
+
+def test_examples_of_another_split_than_params_says_are_refused(project: Path, command: Run) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("train_share: 0.06", "train_share: 0.07"))
+    refused = command(*TRAIN)
+    assert refused.returncode == 2
+    assert "uniform.npz: is not divided as params.yaml says" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert command("split").returncode == 0
+    assert command(*TRAIN).returncode == 0
+    with np.load(project / "data" / "uniform.npz") as file:
+        arrays = dict(file)
+    arrays["test_coordinates"][3] = 255
+    np.savez_compressed(project / "data" / "uniform.npz", **arrays)
+    assert "is not divided as params.yaml says" in command(*TRAIN).stderr
 
 
 def test_a_terminal_gets_a_bar(project: Path) -> None:
@@ -205,14 +222,3 @@ def test_a_terminal_gets_a_bar(project: Path) -> None:
     assert "100%" in text
     assert "epoch 2/2" in text
     assert "exact" in text
-
-
-def test_the_doctor_names_what_is_wrong(command: Run, project: Path) -> None:
-    """A project without results is not well; the rest of it is."""
-    (project / "data" / "uniform.npz").write_bytes(b"")
-    seen = command("doctor")
-    assert seen.returncode == 1
-    problems = [line for line in seen.stdout.splitlines() if "PROBLEM" in line]
-    assert [line.split("  ")[0].strip() for line in problems] == ["split uniform", "results"]
-    assert "uniform.npz" in problems[0]
-    assert sum(" ok " in line for line in seen.stdout.splitlines()) == 5

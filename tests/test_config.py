@@ -10,7 +10,7 @@ import yaml
 from notsoclevr import config
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
-from notsoclevr.recipes import DeconvRecipe
+from notsoclevr.models.deconv import DeconvRecipe
 
 from .conftest import ROOT
 
@@ -31,7 +31,9 @@ def test_the_real_file_is_read(content: Any) -> None:
     assert set(read.models) == set(MODELS)
     assert isinstance(read.models["deconv_painter"], DeconvRecipe)
     assert read.models["deconv_painter"].kernel_size == content["models"]["deconv_painter"]["kernel_size"]
-    assert read.splits["quadrant"] == content["splits"]["quadrant"]
+    assert read.splits["quadrant"].arguments() == content["splits"]["quadrant"]
+    assert len(read.cells) == 14
+    assert read.experiment("deconv_painter", "quadrant").recipe == read.models["deconv_painter"]
 
 
 def put(content: Any, key: str, value: Any) -> Any:
@@ -65,7 +67,11 @@ def put(content: Any, key: str, value: Any) -> Any:
         ("splits.uniform.train_share", 1.0, "less than 1"),
         ("splits.quadrant.corner", "middle", "'upper_left'"),
         ("splits.quadrant.boundary", 64, "less than"),
-        ("splits.diagonal", {}, "no setting"),
+        ("splits.diagonal", {}, "no split"),
+        ("matrix.model", ["nobody"], "no model"),
+        ("matrix.split", ["diagonal"], "no split"),
+        ("matrix.split", [], "at least 1"),
+        ("matrix.row", [], "no setting"),
         ("seed", -1, "greater than or equal to 0"),
         ("sede", 1, "no setting"),
     ],

@@ -10,6 +10,7 @@ from notsoclevr import dataset
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
 from notsoclevr.errors import StudyError
+from notsoclevr.splits import Uniform
 
 from .conftest import ROOT
 
@@ -30,52 +31,6 @@ def test_positions_are_all_and_in_order(full: Dataset) -> None:
     assert full.squares[56, 1:10, 0:9].all()
 
 
-def members(examples: Dataset) -> set[tuple[int, ...]]:
-    return {tuple(centre) for centre in examples.coordinates.tolist()}
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "train", "test"),
-    [
-        ("uniform", {"train_share": 0.8, "seed": 0}, 2509, 627),
-        ("uniform", {"train_share": 0.75, "seed": 0}, 2352, 784),  # the tutorial's code
-        ("quadrant", {"corner": "lower_right", "boundary": 32}, 2352, 784),  # the tutorial
-        ("quadrant", {"corner": "lower_right", "boundary": 33}, 2407, 729),  # the paper's code
-        ("quadrant", {"corner": "upper_left", "boundary": 32}, 2352, 784),
-    ],
-)
-def test_splits_are_disjoint_and_complete(
-    full: Dataset, name: str, arguments: dict[str, object], train: int, test: int
-) -> None:
-    split = dataset.SPLITS[name](full, **arguments)
-    assert (len(split.train), len(split.test)) == (train, test)
-    assert members(split.train) | members(split.test) == members(full)
-    assert not members(split.train) & members(split.test)
-
-
-@pytest.mark.parametrize(
-    ("corner", "rows", "columns"),
-    [
-        ("upper_left", (4, 31), (4, 31)),
-        ("upper_right", (4, 31), (32, 59)),
-        ("lower_left", (32, 59), (4, 31)),
-        ("lower_right", (32, 59), (32, 59)),
-    ],
-)
-def test_quadrant_keeps_its_corner(full: Dataset, corner: str, rows: tuple[int, int], columns: tuple[int, int]) -> None:
-    test = dataset.split_quadrant(full, corner=corner, boundary=32).test.coordinates
-    assert (test[:, 0].min(), test[:, 0].max()) == rows
-    assert (test[:, 1].min(), test[:, 1].max()) == columns
-
-
-def test_seed_decides_the_uniform_split(full: Dataset, tmp_path: Path) -> None:
-    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
-        dataset.save_split(tmp_path / f"{name}.npz", dataset.split_uniform(full, train_share=0.8, seed=seed))
-    a, b, c = ((tmp_path / f"{name}.npz").read_bytes() for name in "abc")
-    assert a == b != c
-    assert members(dataset.load_split(tmp_path / "a.npz").test) != members(dataset.load_split(tmp_path / "c.npz").test)
-
-
 def test_generation_is_quick_and_small(tmp_path: Path) -> None:
     seconds = []
     for _ in range(5):
@@ -88,11 +43,11 @@ def test_generation_is_quick_and_small(tmp_path: Path) -> None:
 
 def test_files_hold_what_other_programs_read(full: Dataset, tmp_path: Path) -> None:
     dataset.save_dataset(tmp_path / "all.npz", full)
-    dataset.save_split(tmp_path / "split.npz", dataset.split_uniform(full, train_share=0.8, seed=0))
+    dataset.save_split(tmp_path / "split.npz", Uniform(train_share=0.8, seed=0)(full))
     with np.load(tmp_path / "all.npz", allow_pickle=False) as file:
         assert set(file.files) == {"version", "coordinates", "onehots", "squares"}
     with np.load(tmp_path / "split.npz", allow_pickle=False) as file:
-        names = {f"{half}_{name}" for half in ("train", "test") for name in ("coordinates", "onehots", "squares")}
+        names = {f"{part}_{name}" for part in ("train", "test") for name in ("coordinates", "onehots", "squares")}
         assert set(file.files) == names | {"version"}
         assert file["test_squares"].shape == (627, 64, 64)
     loaded = dataset.load_dataset(tmp_path / "all.npz")
@@ -112,7 +67,7 @@ def damaged(path: Path, kind: str) -> None:
             path.write_bytes(b"")
         case "of another version":
             np.savez(path, **arrays | {"version": np.array(99)})  # type: ignore[arg-type]
-        case "lacking an array":
+        case "without an array":
             np.savez(path, version=arrays["version"], coordinates=arrays["coordinates"])
         case "of wrong shape":
             np.savez(path, **arrays | {"squares": np.zeros((3, 60, 64), np.uint8)})  # type: ignore[arg-type]
@@ -132,7 +87,7 @@ def damaged(path: Path, kind: str) -> None:
         "text",
         "empty",
         "of another version",
-        "lacking an array",
+        "without an array",
         "of wrong shape",
         "of wrong length",
         "of wrong type",
@@ -176,8 +131,8 @@ def test_the_card_names_every_array_of_every_file(tmp_path: Path, full: Dataset)
     card = (ROOT / "data" / "README.md").read_text("utf-8")
     rows = [tuple(line.strip("| ").split(" | ")) for line in card.splitlines() if line.startswith("|")][2:]
     dataset.save_dataset(tmp_path / "not_so_clevr.npz", full)
-    for name, arguments in load(ROOT / "params.yaml").splits.items():
-        dataset.save_split(tmp_path / f"{name}.npz", dataset.SPLITS[name](full, **arguments))
+    for name, split in load(ROOT / "params.yaml").splits.items():
+        dataset.save_split(tmp_path / f"{name}.npz", split(full))
     written = []
     for path in tmp_path.iterdir():
         with np.load(path, allow_pickle=False) as file:

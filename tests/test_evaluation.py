@@ -3,13 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from notsoclevr.dataset import Dataset, split_quadrant, split_uniform
-from notsoclevr.evaluation import Canvas, score
-from notsoclevr.tasks import TASKS
+from notsoclevr.config import load
+from notsoclevr.dataset import Dataset
+from notsoclevr.evaluation import Canvas, best, score
+from notsoclevr.splits import Quadrant, Uniform
+
+from .conftest import ROOT
 
 
 def test_the_canvas_is_in_the_order_of_the_dataset(full: Dataset) -> None:
-    canvas = Canvas.of(split_uniform(full, train_share=0.8, seed=1))
+    canvas = Canvas.of(Uniform(train_share=0.8, seed=1)(full))
     np.testing.assert_array_equal(canvas.dataset.coordinates, full.coordinates)
     np.testing.assert_array_equal(canvas.dataset.squares, full.squares)
     assert canvas.is_test.sum() == 627
@@ -17,20 +20,33 @@ def test_the_canvas_is_in_the_order_of_the_dataset(full: Dataset) -> None:
 
 
 def test_the_quadrant_is_marked(full: Dataset) -> None:
-    canvas = Canvas.of(split_quadrant(full, corner="upper_right", boundary=32))
+    canvas = Canvas.of(Quadrant(corner="upper_right", boundary=32)(full))
     marked = canvas.is_test.reshape(56, 56)
     assert marked[:28, 28:].all()
     assert marked.sum() == 28 * 28
 
 
-def test_halves_are_scored_apart(full: Dataset) -> None:
-    canvas = Canvas.of(split_quadrant(full, corner="lower_right", boundary=32))
+def test_training_set_and_test_set_are_scored_apart(full: Dataset) -> None:
+    canvas = Canvas.of(Quadrant(corner="lower_right", boundary=32)(full))
     points = canvas.dataset.coordinates.astype(np.float32)
     points[canvas.is_test] += [3, 4]
     points[0] += [0.6, 0]  # one of the 2,352 that train
-    values = score(TASKS["regression"], canvas, points)
+    values = score(load(ROOT / "params.yaml").experiment("coordconv_regressor", "quadrant"), canvas, points)
     assert values["test_exact"] == 0
     assert values["test_error_px"] == 5
     assert values["test_loss"] == pytest.approx((9 + 16) / 2)
     assert values["train_exact"] == 2351 / 2352
     assert values["train_error_px"] == pytest.approx(0.6 / 2352, rel=1e-4)
+
+
+def test_the_best_is_exact_on_most_then_small_then_from_the_hardest_split() -> None:
+    def cell(model: str, split: str, exact: float, parameters: int) -> dict[str, object]:
+        return {"model": model, "split": split, "test_exact": exact, "parameters": parameters}
+
+    cells = [
+        *(cell("large", split, 1.0, 900) for split in ("easy", "hard")),
+        *(cell("small", split, 1.0, 100) for split in ("easy", "hard")),
+        *(cell("weak", split, exact, 10) for split, exact in (("easy", 0.9), ("hard", 0.1))),
+    ]
+    assert best(cells) == cell("small", "hard", 1.0, 100)
+    assert best(cells[4:]) == cell("weak", "hard", 0.1, 10)

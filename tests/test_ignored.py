@@ -17,7 +17,10 @@ MADE = {
     "make bench": ["benchmarks/.layer.part.csv"],
     "make repro": [
         *(f"data/{name}.npz" for name in ("not_so_clevr", "uniform", "quadrant")),
-        *(f"{CELL}/{name}" for name in ("model.keras", "predictions.npz", "figures/map.png", "run.json")),
+        *(
+            f"{CELL}/{name}"
+            for name in ("model.keras", "predictions.npz", "figures/map.png", "run.json", "timings.json")
+        ),
         *("reports/index.html", "mlflow.db", "mlflow.db-wal", "mlartifacts/not-so-clevr-rendering/0", ".mlflow.lock"),
         *(".dvc/cache/files/md5/0", ".dvc/tmp/lock"),
     ],
@@ -31,7 +34,6 @@ KEPT = [
         "data/README.md",
         f"{CELL}/metrics.json",
         f"{CELL}/history.csv",
-        f"{CELL}/timings.json",
         "studies/seeds/results.csv",
     ),
     *("reports/comparison.md", "reports/figures/maps.png", "benchmarks/layer.csv", "examples/locate.txt", "dvc.lock"),

@@ -16,8 +16,6 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from notsoclevr.models import MATRIX
-
 from .conftest import ROOT, shrink, store_uri
 
 PIPELINE = ("mlflow", "run", ".", "-e", "pipeline", "--env-manager", "local")
@@ -61,10 +59,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for committed in ("results", "reports"):
         shutil.rmtree(folder / committed, ignore_errors=True)  # what is found afterwards, this pipeline has made
     shrink(folder / "params.yaml")
-    pipeline = yaml.safe_load((folder / "dvc.yaml").read_text())
-    assert pipeline["stages"]["train"]["matrix"] == {"model": list(MATRIX), "split": ["uniform", "quadrant"]}
-    pipeline["stages"]["train"]["matrix"]["model"] = MODELS
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    content["matrix"]["model"] = MODELS
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
     run(folder, *PIPELINE)
     return folder
 
@@ -77,7 +74,7 @@ def test_every_cell_is_there(clone: Path) -> None:
     ]
     for row in rows:
         cell = clone / "results" / f"{row['model']}-{row['split']}"
-        for name in ("model.keras", "history.csv", "metrics.json", "timings.json", "predictions.npz", "run.json"):
+        for name in ("model.keras", "history.csv", "metrics.json", "predictions.npz", "timings.json", "run.json"):
             assert (cell / name).is_file()
         assert (cell / "figures" / "showcase.png").is_file()
     assert (clone / "reports" / "figures" / "maps.png").is_file()
@@ -121,12 +118,53 @@ def test_what_killed_processes_left_concerns_no_stage_and_no_commit(clone: Path)
     assert status(clone) == set()
 
 
+# What decides none of the numbers in a stage's outputs.
+PLUMBING = ("cli", "config", "errors", "files", "progress", "stages", "tracking/", "cells/record", "report/record")
+LISTS_MODULES = """
+import atexit, json, runpy, sys
+import notsoclevr.cli
+before = set(sys.modules)
+names = ("coordconv", "notsoclevr")
+def list_modules():
+    found = {m.__name__: m.__file__ for m in list(sys.modules.values()) if m.__name__.split(".")[0] in names}
+    json.dump({"all": found, "new": [name for name in found if name not in before]}, open("modules.json", "w"))
+atexit.register(list_modules)
+notsoclevr.cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "command"),
+    [
+        ("generate", ("generate",)),
+        ("split", ("split", "--split", "uniform")),
+        ("train", ("train", "--model", "coordconv_classifier", "--split", "uniform")),
+        ("evaluate", ("evaluate",)),
+    ],
+)
+def test_a_stage_depends_on_the_code_that_it_imports(clone: Path, stage: str, command: tuple[str, ...]) -> None:
+    """All of it beyond what the command line imports for every command; and on nothing that it does not import."""
+    run(clone, sys.executable, "-c", LISTS_MODULES, *command)
+    listed = json.loads((clone / "modules.json").read_text())
+    (clone / "modules.json").unlink()
+    files = {name: str(Path(file).relative_to(clone / "src")) for name, file in listed["all"].items()}
+    deps = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    code = [dep.removeprefix("src/") for dep in deps if dep.startswith("src/")]
+    for name in listed["new"]:
+        within = files[name].removeprefix("notsoclevr/")
+        is_empty = (clone / "src" / files[name]).read_text().count("\n") <= 1  # the docstring of a package
+        if not within.startswith(PLUMBING) and not is_empty:
+            assert any(files[name] == dep or files[name].startswith(f"{dep}/") for dep in code), name
+    for dep in code:
+        assert any(file == dep or file.startswith(f"{dep}/") for file in files.values()), dep
+
+
 def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
     params = clone / "params.yaml"
     content = yaml.safe_load(params.read_text())
     content["models"]["pooled_regressor"]["learning_rate"] /= 2
     params.write_text(yaml.safe_dump(content))
-    assert status(clone) == {"train@pooled_regressor-uniform", "train@pooled_regressor-quadrant"}
+    assert status(clone) == {"train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"}
     done = run(clone, "dvc", "repro").stdout
     stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
     assert stages == ["train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"]
@@ -185,7 +223,7 @@ def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
 def test_an_experiment_changes_one_setting(clone: Path) -> None:
     run(clone, "git", "add", "-A")
     run(clone, "git", "commit", "--quiet", "-m", "shrunk")
-    run(clone, "dvc", "exp", "run", "--temp", "-n", "longer", "-S", "models.pooled_regressor.epochs=2", "evaluate")
+    run(clone, "dvc", "exp", "run", "--temp", "-n", "longer", "-S", "models.pooled_regressor.epochs=3", "evaluate")
     found = [one for one in tracked(clone) if one.data.tags.get("dvc.experiment") == "longer"]
     assert sorted(one.info.run_name for one in found) == [
         "comparison",

@@ -2,59 +2,70 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from notsoclevr import studies
-from notsoclevr.dataset import SPLITS, generate, split_uniform
-from notsoclevr.markdown import share as percent
-from notsoclevr.markdown import span
+from notsoclevr.dataset import generate
 from notsoclevr.models import MODELS
-from notsoclevr.studies import Row
+from notsoclevr.report.markdown import share as percent
+from notsoclevr.report.markdown import span
+from notsoclevr.splits import SPLITS, Uniform
 
 from .conftest import ROOT
 
 README, FINDINGS = (" ".join((ROOT / page).read_text("utf-8").split()) for page in ("README.md", "docs/findings.md"))
-RIVALS = [name for name in MODELS if name.startswith(("deconv", "pooled", "strided"))]
+Row = dict[str, str]
+BASELINES = [name for name in MODELS if name.startswith(("deconv", "pooled", "strided"))]
+
+
+def read(path: Path) -> list[Row]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def is_perfect(row: Row) -> bool:
+    return float(row["train_exact"]) == float(row["test_exact"]) == 1
 
 
 def rows_of(study: str, **where: str) -> list[Row]:
-    """Give those rows of a study that have these values."""
-    rows = studies.load_rows(ROOT / "studies" / study / "results.csv").values()
+    """Return those rows of a study that have these values."""
+    rows = read(ROOT / "studies" / study / "results.csv")
     chosen = [row for row in rows if all(row[name] == value for name, value in where.items())]
     assert chosen, f"{study} has no {where}"
     return chosen
 
 
-def spread(rows: list[Row], measure: str = "test_exact") -> str:
+def spread(rows: list[Row], metric: str = "test_exact") -> str:
     """Write the lowest and the highest share of some runs as the README does."""
-    return span([float(row[measure]) for row in rows], percent)
+    return span([float(row[metric]) for row in rows], percent)
 
 
 def test_success_over_seeds() -> None:
     rows = rows_of("seeds", variant="coordconv")
-    perfect = sum(map(studies.is_perfect, rows))
+    perfect = sum(map(is_perfect, rows))
     assert all(f"perfect in {perfect} of {len(rows)} runs" in page for page in (README, FINDINGS))
     fresh = rows_of("seeds", variant="fresh", split="quadrant")
-    assert f"perfect in {sum(map(studies.is_perfect, fresh))} of {len(fresh)} runs. Its rivals" in FINDINGS
-    assert not any(map(studies.is_perfect, rows_of("seeds", variant="rival")))
+    assert f"perfect in {sum(map(is_perfect, fresh))} of {len(fresh)} runs. Its baselines" in FINDINGS
+    assert not any(map(is_perfect, rows_of("seeds", variant="baseline")))
 
 
 def test_the_recipes_before() -> None:
-    rows = studies.load_rows(ROOT / "studies" / "recipes" / "former_seeds.csv").values()
+    rows = read(ROOT / "studies" / "recipes" / "former_seeds.csv")
     fewest: dict[str, int] = {}
     for model, rate in {(row["model"], row["learning_rate"]) for row in rows}:
         own = [row for row in rows if (row["model"], row["learning_rate"], row["split"]) == (model, rate, "quadrant")]
         assert len(own) == 20
-        fewest[model] = min(fewest.get(model, 20), sum(map(studies.is_perfect, own)))
+        fewest[model] = min(fewest.get(model, 20), sum(map(is_perfect, own)))
     regressor, classifier = (fewest[f"coordconv_{task}"] for task in ("regressor", "classifier"))
     assert f"{regressor} and {classifier} of 20 on the quadrant split" in FINDINGS
 
 
-@pytest.mark.parametrize("model", RIVALS)
-def test_rivals_over_seeds(model: str) -> None:
+@pytest.mark.parametrize("model", BASELINES)
+def test_baselines_over_seeds(model: str) -> None:
     ends = [spread(rows_of("seeds", model=model, split=split)) for split in ("uniform", "quadrant")]
     assert f"| {MODELS[model].title} | {' | '.join(ends)} |" in FINDINGS
 
@@ -70,16 +81,16 @@ def test_how_little_is_enough() -> None:
     for model in ("coordconv_classifier", "coordconv_painter"):
         rows = few(model=model)
         assert {row["split_seed"] for row in rows} == set("012")
-        assert all(map(studies.is_perfect, rows))
-    rivals = [row for row in rows_of("sample_efficiency", split_train_share="0.1") if row["model"] in RIVALS]
-    assert len(rivals) == 4
-    assert f"{spread(rivals)} after 10 %" in FINDINGS
+        assert all(map(is_perfect, rows))
+    baselines = [row for row in rows_of("sample_efficiency", split_train_share="0.1") if row["model"] in BASELINES]
+    assert len(baselines) == 4
+    assert f"{spread(baselines)} after 10 %" in FINDINGS
 
 
 def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_has_seen() -> None:
     said = []
     for share, split_seed in itertools.product(("0.01", "0.02"), "012"):
-        split = split_uniform(generate(), train_share=float(share), seed=int(split_seed))
+        split = Uniform(train_share=float(share), seed=int(split_seed))(generate())
         beyond = (split.test.coordinates < split.train.coordinates.min(axis=0)).any(axis=1).mean()
         for row in rows_of(
             "sample_efficiency", model="coordconv_regressor", split_train_share=share, split_seed=split_seed
@@ -93,13 +104,11 @@ def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_
 
 def test_the_regressor_needs_a_twentieth_of_the_positions() -> None:
     for share in ("0.05", "0.1", "0.25", "0.5", "0.8"):
-        assert all(
-            map(studies.is_perfect, rows_of("sample_efficiency", model="coordconv_regressor", split_train_share=share))
-        )
+        assert all(map(is_perfect, rows_of("sample_efficiency", model="coordconv_regressor", split_train_share=share)))
 
 
-def best(rows: list[Row], measure: str = "test_exact") -> float:
-    return max(float(row[measure]) for row in rows)
+def best(rows: list[Row], metric: str = "test_exact") -> float:
+    return max(float(row[metric]) for row in rows)
 
 
 def test_nothing_is_learned_without_coordinates() -> None:
@@ -117,10 +126,10 @@ def test_what_the_regressor_needs() -> None:
     assert best(average) <= best(average, "train_exact")
     assert f"at 0.0001 it gets at most {percent(max(best(slow), best(slow, 'train_exact')))}." in FINDINGS
     for rate in ("0.001", "0.01"):
-        assert all(map(studies.is_perfect, runs(pooling="max", activation="linear", learning_rate=rate)))
+        assert all(map(is_perfect, runs(pooling="max", activation="linear", learning_rate=rate)))
     rectified = [best(runs(activation="relu", split=split)) for split in ("uniform", "quadrant")]
     assert (
-        "never perfect: {} at best on the test half of the uniform split, {} in".format(*map(percent, rectified))
+        "never perfect: {} at best on the test set of the uniform split, {} in".format(*map(percent, rectified))
         in FINDINGS
     )
 
@@ -128,42 +137,42 @@ def test_what_the_regressor_needs() -> None:
 def test_training_on_and_scaled_answers() -> None:
     long = partial(rows_of, "ablations", variant="long")
     assert len(long()) == 8
-    exact = sum(map(studies.is_perfect, long(learning_rate="0.001")))
+    exact = sum(map(is_perfect, long(learning_rate="0.001")))
     assert f"at 0.001 {exact} of 4 runs end exact; at 0.01" in FINDINGS
     jumping = long(learning_rate="0.01")
-    assert f"and ends at {spread(jumping)} of the test half" in FINDINGS
+    assert f"and ends at {spread(jumping)} of the test set" in FINDINGS
     for row in jumping:
-        last_half = [float(share) for share in row["test_exact_by_epoch"].split()[50:]]
-        assert min(last_half) < 0.01
-        assert max(last_half) > 0.99
+        second_fifty = [float(share) for share in row["test_exact_by_epoch"].split()[50:]]
+        assert min(second_fifty) < 0.01
+        assert max(second_fifty) > 0.99
     scaled = rows_of("ablations", variant="scaled")
-    assert f"{sum(map(studies.is_perfect, scaled))} of {len(scaled)} runs is perfect" in FINDINGS
+    assert f"{sum(map(is_perfect, scaled))} of {len(scaled)} runs is perfect" in FINDINGS
 
 
 def test_where_coordinates_enter() -> None:
     every = partial(rows_of, "ablations", variant="every_layer")
     for model in ("coordconv_classifier", "coordconv_regressor"):
-        assert all(map(studies.is_perfect, every(model=model)))
+        assert all(map(is_perfect, every(model=model)))
     assert f"the painter then gets only {spread(every(model='coordconv_painter'))} of the unseen quadrant" in FINDINGS
     radius = rows_of("ablations", variant="radius")
     assert len({row["model"] for row in radius}) == 3
-    assert all(map(studies.is_perfect, radius))
+    assert all(map(is_perfect, radius))
 
 
 def test_scaling_and_decay() -> None:
     raw = partial(rows_of, "ablations", variant="raw", scale_coordinates="false")
     networks = [row for row in raw() if row["model"] in ("coordconv_classifier", "coordconv_painter")]
-    perfect = sum(map(studies.is_perfect, networks))
+    perfect = sum(map(is_perfect, networks))
     assert f"{perfect} of {len(networks)} runs ends perfect: the classifier" in FINDINGS
     assert f"with raw pixels {perfect} run of {len(networks)} ends perfect" in README
     uniform, quadrant = (spread(raw(model="coordconv_classifier", split=split)) for split in ("uniform", "quadrant"))
-    assert f"the classifier gets {uniform} of the test half on uniform and {quadrant} on quadrant" in FINDINGS
+    assert f"the classifier gets {uniform} of the test set on uniform and {quadrant} on quadrant" in FINDINGS
     uniform, quadrant = (spread(raw(model="coordconv_painter", split=split)) for split in ("uniform", "quadrant"))
     assert f"the painter {uniform} and {quadrant}." in FINDINGS
     assert f"The deconv classifier loses by it too: {spread(raw(model='deconv_classifier'))} on uniform" in FINDINGS
     undecayed = rows_of("ablations", variant="no_decay", split="quadrant")
     assert len(undecayed) == 9
-    assert all(map(studies.is_perfect, undecayed))
+    assert all(map(is_perfect, undecayed))
 
 
 def test_downsampling_and_padding() -> None:
@@ -172,7 +181,7 @@ def test_downsampling_and_padding() -> None:
     padded = partial(rows_of, "ablations", variant="padding", split="uniform")
     zeros = rows_of("seeds", model="strided_regressor", split="uniform", seed="0")
     reflect, ring = (padded(model="strided_regressor", padding=padding) for padding in ("reflect", "circular"))
-    assert f"gets {spread(zeros)} of the uniform test half with them, {spread(reflect)} with reflections, " in FINDINGS
+    assert f"gets {spread(zeros)} of the uniform test set with them, {spread(reflect)} with reflections, " in FINDINGS
     assert f"{spread(ring)} when the canvas is closed to a ring" in FINDINGS
     reflect, ring = (padded(model="pooled_regressor", padding=padding) for padding in ("reflect", "circular"))
     assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)}." in FINDINGS
@@ -184,13 +193,13 @@ def test_the_tutorials_classifiers() -> None:
     last, best_of = zip(
         *((float(row["test_exact"]), max(map(float, row["test_exact_by_epoch"].split()))) for row in rows), strict=True
     )
-    assert "{} of the test half on uniform and {} on quadrant".format(*map(percent, last)) in FINDINGS
+    assert "{} of the test set on uniform and {} on quadrant".format(*map(percent, last)) in FINDINGS
     assert "the best had {} and {}".format(*map(percent, best_of)).replace(" % and", " and") in FINDINGS
     assert {row["measure_every"] for row in rows} == {"5"}
     deconv = {split: table(model="deconv_classifier", split=split) for split in SPLITS}
     uniform, quadrant = (spread(deconv[split]) for split in ("uniform", "quadrant"))
     learned = spread(deconv["uniform"], "train_exact")
-    said = f"Its deconv classifier learns {learned} of the training half of uniform and gets {uniform} of the test half"
+    said = f"Its deconv classifier learns {learned} of the training set of uniform and gets {uniform} of the test set"
     assert f"{said}, for 85.8 %; on quadrant it gets {quadrant}, as published." in FINDINGS
     decayed = partial(rows_of, "replication", variant="decay_of_tables", model="deconv_classifier")
     assert f"as its AdamW would apply it, it learns {spread(decayed(), 'train_exact')}." in FINDINGS
@@ -202,7 +211,7 @@ def test_the_papers_search() -> None:
     classified = [percent(best(grid(model="deconv_classifier", split=split))) for split in splits]
     painted = [best(grid(model="deconv_painter", split=split), "test_iou") for split in splits]
     said = (
-        "the best deconv classifier gets {} of the uniform test half and {} of the unseen quadrant, the best painter an"
+        "the best deconv classifier gets {} of the uniform test set and {} of the unseen quadrant, the best painter an"
     )
     assert said.format(*classified) + " IoU of {:.3f} and {:.3f}".format(*painted) in FINDINGS
 
@@ -211,7 +220,7 @@ def test_the_tutorials_regressor() -> None:
     table = partial(rows_of, "replication", variant="table", model="coordconv_regressor")
     uniform, quadrant = table(split="uniform"), table(split="quadrant")
     assert len(uniform) == len(quadrant) == 3
-    ends = f"{spread(uniform)} of the test half of uniform and {spread(quadrant)} of the unseen quadrant"
+    ends = f"{spread(uniform)} of the test set of uniform and {spread(quadrant)} of the unseen quadrant"
     assert f"three seeds end at {ends}, with {spread(quadrant, 'train_exact')} of the three others" in FINDINGS
     assert {row["measure_every"] for row in table()} == {"5"}
     early = max(float(share) for row in table() for share in row["test_exact_by_epoch"].split()[:2])
@@ -234,14 +243,14 @@ def test_a_lit_pixel_of_1() -> None:
     )
     assert len(dim) == len(brighter) == 4
     assert f"with 1 for 64 gets at most {percent(max(best(dim), best(dim, 'train_exact')))} in four runs" in FINDINGS
-    assert f"with 8, {sum(map(studies.is_perfect, brighter))} of 4 are perfect" in FINDINGS
+    assert f"with 8, {sum(map(is_perfect, brighter))} of 4 are perfect" in FINDINGS
 
 
 def test_the_tutorials_plain_regressors() -> None:
     for variant, said in (("table", "with a lit pixel of 1000"), ("pixel_of_1", "with one of 1")):
         (uniform,) = rows_of("replication", variant=variant, model="pooled_regressor")
         (quadrant,) = rows_of("replication", variant=variant, model="strided_regressor")
-        ends = [percent(float(row[f"{half}_exact"])) for row in (uniform, quadrant) for half in ("train", "test")]
+        ends = [percent(float(row[f"{part}_exact"])) for row in (uniform, quadrant) for part in ("train", "test")]
         assert "{}, {} and {} on uniform, {} and {} on quadrant".format(said, *ends) in FINDINGS
 
 
@@ -252,7 +261,7 @@ def test_the_tutorials_painters() -> None:
     assert f"an IoU of {ious}, and no square exact" in FINDINGS
     assert all(row[name] == "0.0" for row in (uniform, quadrant) for name in ("train_exact", "test_exact"))
     (heart,) = table(model="deconv_painter", split="quadrant")
-    learned, missed = (percent(float(heart[f"{half}_exact"])) for half in ("train", "test"))
+    learned, missed = (percent(float(heart[f"{part}_exact"])) for part in ("train", "test"))
     said = f"{learned} of the squares that it is trained on exact, and {missed} of the others"
     assert f"{said}, an IoU of {float(heart['test_iou']):.3f}." in FINDINGS
     (blur,) = table(model="deconv_painter", split="uniform")

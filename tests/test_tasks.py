@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from notsoclevr.dataset import Dataset
-from notsoclevr.tasks import PAINTER_LOSSES, TASKS
+from notsoclevr.tasks import METRICS, TASKS
 
 
 @pytest.fixture
@@ -31,9 +33,9 @@ def test_classification_is_exact_where_the_right_pixel_is_on_top(three: Dataset)
     logits[0, 4 * 64 + 4] = 5
     logits[1, 4 * 64 + 5 + 3] = 5  # three columns too far right
     logits[2, (10 + 3) * 64 + 40 + 4] = 5  # three rows and four columns off
-    measures = TASKS["classification"].measures(three, logits)
-    assert measures["exact"].tolist() == [True, False, False]
-    assert measures["error_px"].tolist() == [0, 3, 5]
+    measured = TASKS["classification"].measure(three, logits)
+    assert measured["exact"].tolist() == [True, False, False]
+    assert measured["error_px"].tolist() == [0, 3, 5]
     probabilities = TASKS["classification"].predictions(logits)
     assert probabilities.shape == (3, 64, 64)
     np.testing.assert_allclose(probabilities.sum(axis=(1, 2)), 1, rtol=1e-5)
@@ -42,9 +44,9 @@ def test_classification_is_exact_where_the_right_pixel_is_on_top(three: Dataset)
 
 def test_regression_is_exact_where_the_rounded_point_is_right(three: Dataset) -> None:
     points = np.array([[4.49, 3.51], [4.0, 5.6], [13.0, 44.0]], np.float32)
-    measures = TASKS["regression"].measures(three, points)
-    assert measures["exact"].tolist() == [True, False, False]
-    np.testing.assert_allclose(measures["error_px"], [np.hypot(0.49, 0.49), 0.6, 5], rtol=1e-5)
+    measured = TASKS["regression"].measure(three, points)
+    assert measured["exact"].tolist() == [True, False, False]
+    np.testing.assert_allclose(measured["error_px"], [np.hypot(0.49, 0.49), 0.6, 5], rtol=1e-5)
     np.testing.assert_array_equal(TASKS["regression"].predictions(points), points)
 
 
@@ -52,9 +54,9 @@ def test_rendering_is_exact_where_every_pixel_is(three: Dataset) -> None:
     logits = np.where(three.squares, 3.0, -3.0)[..., None].astype(np.float32)
     logits[1, 63, 63] = 0.1  # one pixel too many
     logits[2, 6:15, 36:41] = -1  # five columns of the square missing
-    measures = TASKS["rendering"].measures(three, logits)
-    assert measures["exact"].tolist() == [True, False, False]
-    np.testing.assert_allclose(measures["iou"], [1, 81 / 82, 36 / 81], rtol=1e-6)
+    measured = TASKS["rendering"].measure(three, logits)
+    assert measured["exact"].tolist() == [True, False, False]
+    np.testing.assert_allclose(measured["iou"], [1, 81 / 82, 36 / 81], rtol=1e-6)
     probabilities = TASKS["rendering"].predictions(logits)
     assert probabilities.shape == (3, 64, 64)
     assert probabilities[0, 4, 4] == pytest.approx(1 / (1 + np.exp(-3)), rel=1e-5)
@@ -67,22 +69,37 @@ def test_sigmoid_does_not_overflow() -> None:
 
 
 def test_losses_against_numpy(three: Dataset) -> None:
+    def loss(task: str, name: str, outputs: np.ndarray[Any, Any]) -> float:
+        return float(TASKS[task].losses[name]()(TASKS[task].targets(three), outputs))
+
     random = np.random.default_rng(0)
     logits = random.normal(size=(3, 4096)).astype(np.float32)
     log_sum = np.log(np.exp(logits.astype(np.float64)).sum(axis=1))
-    cross_entropy = (log_sum - logits[np.arange(3), TASKS["classification"].targets(three)]).mean()
-    task = TASKS["classification"]
-    assert float(task.loss()(task.targets(three), logits)) == pytest.approx(cross_entropy, rel=1e-5)
+    expected = (log_sum - logits[np.arange(3), TASKS["classification"].targets(three)]).mean()
+    assert loss("classification", "cross_entropy", logits) == pytest.approx(expected, rel=1e-5)
 
-    task = TASKS["regression"]
     points = random.normal(size=(3, 2)).astype(np.float32)
-    squared = ((points - three.coordinates) ** 2).mean()
-    assert float(task.loss()(task.targets(three), points)) == pytest.approx(squared, rel=1e-5)
+    expected = ((points - three.coordinates) ** 2).mean()
+    assert loss("regression", "squared_error", points) == pytest.approx(expected, rel=1e-5)
 
-    task = TASKS["rendering"]
     logits = random.normal(size=(3, 64, 64, 1)).astype(np.float32)
-    signs = np.where(task.targets(three) == 1, -1.0, 1.0)
-    binary = np.log1p(np.exp(signs * logits)).mean()
-    assert float(task.loss()(task.targets(three), logits)) == pytest.approx(binary, rel=1e-5)
-    squared = ((logits + 0.5 - task.targets(three)) ** 2).mean()
-    assert float(PAINTER_LOSSES["squared_error"]()(task.targets(three), logits)) == pytest.approx(squared, rel=1e-5)
+    targets = TASKS["rendering"].targets(three)
+    expected = np.log1p(np.exp(np.where(targets == 1, -1.0, 1.0) * logits)).mean()
+    assert loss("rendering", "cross_entropy", logits) == pytest.approx(expected, rel=1e-5)
+    expected = ((logits + 0.5 - targets) ** 2).mean()
+    assert loss("rendering", "squared_error", logits) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_measures_what_it_declares(name: str, three: Dataset) -> None:
+    task = TASKS[name]
+    outputs = np.zeros(
+        {"classification": (3, 4096), "regression": (3, 2), "rendering": (3, 64, 64, 1)}[name], np.float32
+    )
+    measured = task.measure(three, outputs)
+    assert list(measured) == [metric.name for metric in task.metrics]
+    assert set(measured) <= set(METRICS)
+    assert task.predictions(outputs).shape == (3, *task.answer_shape)
+    assert getattr(three, task.target).shape == (3, 64, 64)
+    if task.points:
+        assert task.points(outputs).shape == (3, 2)

@@ -7,32 +7,34 @@ import keras
 import numpy as np
 import pytest
 
-from notsoclevr import results, training
+from notsoclevr import training
 from notsoclevr.config import load
-from notsoclevr.dataset import Dataset, Split, split_quadrant
-from notsoclevr.evaluation import Canvas, score
-from notsoclevr.training import Experiment
+from notsoclevr.dataset import Dataset, SplitDataset
+from notsoclevr.evaluation import Canvas, score, summarise
+from notsoclevr.experiment import Experiment
+from notsoclevr.splits import Quadrant
 
 from .conftest import ROOT
 
+CORNER = Quadrant(corner="lower_right", boundary=6)
 RECIPES = load(ROOT / "params.yaml").models
 
 
 def experiment(model: str = "coordconv_regressor", seed: int = 3, **settings: Any) -> Experiment:
     recipe = replace(RECIPES[model], **{"epochs": 2, "warmup_epochs": 1} | settings)
-    return Experiment(model=model, split="quadrant", seed=seed, recipe=recipe)
+    return Experiment(model=model, split=CORNER, seed=seed, recipe=recipe)
 
 
 @pytest.fixture(scope="module")
-def small(full: Dataset) -> Split:
-    split = split_quadrant(full, corner="lower_right", boundary=6)
-    return Split(train=split.train, test=split.test[np.arange(0, 2916, 60)])  # 220 and 49
+def small(full: Dataset) -> SplitDataset:
+    split = CORNER(full)
+    return SplitDataset(train=split.train, test=split.test[np.arange(0, 2916, 60)])  # 220 and 49
 
 
 SHOWCASE = np.array([0, 268])
 
 
-def test_history_is_what_the_outputs_say(small: Split) -> None:
+def test_history_is_what_the_outputs_say(small: SplitDataset) -> None:
     steps: list[None] = []
     rows: list[dict[str, float]] = []
     trained = training.train(experiment(), small, SHOWCASE, on_step=lambda: steps.append(None), on_epoch=rows.append)
@@ -41,23 +43,23 @@ def test_history_is_what_the_outputs_say(small: Split) -> None:
     assert rows == trained.history
     assert len(steps) == 2 * 7  # 220 examples in batches of 32
     last = {name: value for name, value in trained.history[-1].items() if name != "epoch"}
-    assert last == score(experiment().task, canvas, trained.outputs)
+    assert last == score(experiment(), canvas, trained.outputs)
     right = np.rint(trained.outputs) == canvas.dataset.coordinates
     assert last["test_exact"] == right.all(axis=1)[canvas.is_test].mean()
-    assert trained.forming.shape == (3, 2, 2)
-    np.testing.assert_array_equal(trained.forming[-1], trained.outputs[SHOWCASE])
-    assert not np.array_equal(trained.forming[0], trained.forming[1])
+    assert trained.snapshots.shape == (3, 2, 2)
+    np.testing.assert_array_equal(trained.snapshots[-1], trained.outputs[SHOWCASE])
+    assert not np.array_equal(trained.snapshots[0], trained.snapshots[1])
 
 
-def test_the_same_seed_gives_the_same_network_and_another_does_not(small: Split) -> None:
+def test_the_same_seed_gives_the_same_network_and_another_does_not(small: SplitDataset) -> None:
     first, again, other = (training.train(experiment(seed=seed), small, SHOWCASE) for seed in (3, 3, 4))
     for a, b in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert first.history == again.history != other.history
 
 
-def test_only_the_training_half_is_trained_on(small: Split, full: Dataset) -> None:
-    other_test = Split(train=small.train, test=small.test[np.arange(5)])
+def test_only_the_training_set_is_trained_on(small: SplitDataset, full: Dataset) -> None:
+    other_test = SplitDataset(train=small.train, test=small.test[np.arange(5)])
     a, b = (training.train(experiment(), split, SHOWCASE[:1]) for split in (small, other_test))
     for x, y in zip(a.network.get_weights(), b.network.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -83,7 +85,7 @@ def test_schedules() -> None:
     np.testing.assert_allclose(steps, np.repeat([0.5, 0.05, 0.005, 0.0005, 0.00005], 10), rtol=1e-6)
 
 
-def test_measures_as_often_as_asked_and_at_the_end(small: Split) -> None:
+def test_measures_as_often_as_asked_and_at_the_end(small: SplitDataset) -> None:
     often, rarely = (training.train(experiment(epochs=5), small, SHOWCASE[:1], measure_every=n) for n in (1, 2))
     assert [row["epoch"] for row in rarely.history] == [2, 4, 5]
     assert rarely.history == [often.history[1], often.history[3], often.history[4]]
@@ -103,21 +105,23 @@ def test_weight_decay_is_decoupled_in_adamw_and_a_penalty_in_adam() -> None:
 
 
 @pytest.mark.parametrize("model", ["coordconv_regressor", "coordconv_classifier", "coordconv_painter"])
-def test_training_lowers_the_loss(model: str, small: Split) -> None:
+def test_training_lowers_the_loss(model: str, small: SplitDataset) -> None:
     trained = training.train(experiment(model, epochs=4, scale_coordinates=True), small, SHOWCASE)
     untrained = keras.models.clone_model(trained.network)
     task = experiment(model).task
-    before = score(task, Canvas.of(small), untrained.predict(task.inputs(Canvas.of(small).dataset), verbose=0))
+    before = score(
+        experiment(model), Canvas.of(small), untrained.predict(task.inputs(Canvas.of(small).dataset), verbose=0)
+    )
     assert trained.history[-1]["train_loss"] < 0.8 * before["train_loss"]
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
-def test_a_network_is_scored_by_the_loss_that_it_is_trained_on(loss: str, small: Split) -> None:
+def test_a_network_is_scored_by_the_loss_that_it_is_trained_on(loss: str, small: SplitDataset) -> None:
     asked = experiment("deconv_painter", loss=loss, optimizer="adamw")  # adam would add its penalty to Keras's figure
     trained = training.train(asked, small, SHOWCASE)
-    for half in ("train", "test"):
-        examples = getattr(small, half)
+    for part in ("train", "test"):
+        examples = getattr(small, part)
         kept = trained.network.evaluate(asked.task.inputs(examples), asked.task.targets(examples), verbose=0)
-        assert trained.history[-1][f"{half}_loss"] == pytest.approx(kept, rel=1e-5)
-    measured = results.summarise(asked, Canvas.of(small), trained)
+        assert trained.history[-1][f"{part}_loss"] == pytest.approx(kept, rel=1e-5)
+    measured = summarise(asked, Canvas.of(small), trained.outputs, trained.history, trained.network.count_params())
     assert measured["test_loss"] == trained.history[-1]["test_loss"]

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from notsoclevr import dataset
-from notsoclevr.config import PARAMS, SETTINGS, load
+from notsoclevr.config import PARAMS, load, setting_names
 from notsoclevr.errors import StudyError, one_line
-from notsoclevr.models import MATRIX, MODELS
-from notsoclevr.training import Experiment
+from notsoclevr.models import MODELS
+from notsoclevr.splits import SPLITS
 
 if TYPE_CHECKING:
-    from notsoclevr.results import Cell, Missing
+    from notsoclevr.cells.files import Cell, Missing
 
-DATASET = Path("data/not_so_clevr.npz")
 RESULTS = Path("results")
 REPORTS = Path("reports")
 IN_PLACE = f"In place of the one in {PARAMS}."
@@ -34,17 +33,12 @@ SHOWN = ("learning_rate", "batch_size", "epochs")  # settings that `train --help
 
 
 def find_root() -> Path:
-    """Find the folder of params.yaml: this one, or the nearest above it."""
+    """Return the folder of params.yaml: this one, or the nearest above it."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / PARAMS).is_file():
             return folder
     raise StudyError(f"{here}: no {PARAMS} here or in a folder above; use --root")
-
-
-def split_path(root: Path, split: str) -> Path:
-    """Give the file of a split."""
-    return root / "data" / f"{split}.npz"
 
 
 class _Group(click.Group):
@@ -88,24 +82,24 @@ def main(context: click.Context, root: Path | None) -> None:
 @click.pass_obj
 def generate(root: Path) -> None:
     """Make the dataset: 3,136 squares on a canvas, data/not_so_clevr.npz."""
-    dataset.save_dataset(root / DATASET, dataset.generate())
+    dataset.save_dataset(dataset.dataset_path(root), dataset.generate())
 
 
 @main.command()
-@click.option("--split", "names", type=click.Choice(list(dataset.SPLITS)), multiple=True, help="Only this one.")
+@click.option("--split", "names", type=click.Choice(list(SPLITS)), multiple=True, help="Only this one.")
 @click.pass_obj
 def split(root: Path, names: Sequence[str]) -> None:
-    """Split the dataset into train and test, data/<split>.npz, each as params.yaml says."""
+    """Divide the dataset into a training set and a test set, data/<split>.npz, as params.yaml says."""
     config = load(root / PARAMS)
-    examples = dataset.load_dataset(root / DATASET)
-    for name in names or dataset.SPLITS:
-        halves = dataset.SPLITS[name](examples, **config.splits[name])
-        dataset.save_split(split_path(root, name), halves)
-        click.echo(f"{name}: {len(halves.train)} train, {len(halves.test)} test")
+    examples = dataset.load_dataset(dataset.dataset_path(root))
+    for name in names or SPLITS:
+        divided = config.splits[name](examples)
+        dataset.save_split(dataset.split_path(root, name), divided)
+        click.echo(f"{name}: {len(divided.train)} train, {len(divided.test)} test")
 
 
 def _number(text: str) -> Any:
-    """Read a setting from the command line: a number, true, false, or a word."""
+    """Return a setting as the command line has it: a number, true, false, or a word."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -116,7 +110,7 @@ def _number(text: str) -> Any:
 
 def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting of every recipe, so that `mlflow run . -P epochs=3` can pass any of them on."""
-    for name in reversed(SETTINGS):
+    for name in reversed(setting_names()):
         spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
         command = click.option(*spellings, name, metavar="VALUE", hidden=name not in SHOWN, help=IN_PLACE)(command)
     return command
@@ -124,7 +118,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @main.command(epilog=f"Every setting of the model's recipe in {PARAMS} is an option too, as --weight_decay 0.1.")
 @click.option("--model", type=click.Choice(list(MODELS)), required=True)
-@click.option("--split", "split_name", type=click.Choice(list(dataset.SPLITS)), required=True)
+@click.option("--split", "split_name", type=click.Choice(list(SPLITS)), required=True)
 @click.option("--seed", metavar="VALUE", help=IN_PLACE)
 @click.option(
     "--out",
@@ -141,39 +135,31 @@ def train(
     overrides = {f"models.{model}.{name}": _number(text) for name, text in settings.items() if text is not None}
     if seed is not None:
         overrides["seed"] = _number(seed)
-    config = load(root / PARAMS, overrides)
-    experiment = Experiment(model=model, split=split_name, seed=config.seed, recipe=config.models[model])
-    examples = dataset.load_split(split_path(root, split_name))
+    experiment = load(root / PARAMS, overrides).experiment(model, split_name)
+    path = dataset.split_path(root, split_name)
+    examples = dataset.load_split(path)
+    if not dataset.equal(examples, experiment.split(dataset.generate())):
+        raise StudyError(f"{path}: is not divided as {PARAMS} says; make it anew with `notsoclevr split`")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run which is killed politely is closed
 
-    from notsoclevr import cells
+    from notsoclevr.cells.training import train_cell
 
-    cells.train_cell(root, experiment, examples, out or root / RESULTS / f"{model}-{split_name}", started=started)
-
-
-def _cells(directories: Sequence[Path]) -> list[Cell]:
-    """Read cells, in the order of the models and the splits."""
-    from notsoclevr import results
-
-    cells = [results.load(directory) for directory in directories]
-    order = [(model, split) for model in MODELS for split in dataset.SPLITS]
-    return sorted(cells, key=lambda cell: order.index((cell.metrics["model"], cell.metrics["split"])))
+    train_cell(root, experiment, examples, out or root / RESULTS / experiment.name, started=started)
 
 
-def _finished(root: Path) -> list[Path]:
-    """Return the folders of results/ that are called as a cell is and hold the results of a training."""
-    folders = [root / RESULTS / f"{model}-{split}" for model in MODELS for split in dataset.SPLITS]
-    directories = [folder for folder in folders if (folder / "metrics.json").exists()]
-    if not directories:
+def _load_matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
+    """Load the cells of the comparison, and name those on stderr that are missing.
+
+    Raises:
+        StudyError: There is none.
+    """
+    config = load(root / PARAMS)
+    if not any((root / RESULTS / f"{model}-{split}").is_dir() for model, split in config.cells):
         raise StudyError(f"{root / RESULTS}: no results; train with `dvc repro` or `notsoclevr train`", exit_status=1)
-    return directories
 
+    from notsoclevr.cells import files
 
-def _matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
-    """Load the cells in results/ that can be compared, and name the others on stderr."""
-    from notsoclevr import results
-
-    cells, missing = results.load_matrix(root / RESULTS)
+    cells, missing = files.load_matrix(root / RESULTS, config)
     for cell in missing:
         click.echo(f"notsoclevr: {cell.name} is missing from the comparison: {cell.reason}", err=True)
     if not cells:
@@ -188,32 +174,29 @@ def evaluate(root: Path) -> None:
 
     A cell that is missing or damaged is named there and on stderr, and the rest is compared.
     """
-    _finished(root)
+    cells, missing = _load_matrix(root)
 
     from notsoclevr import stages
 
-    cells, missing = _matrix(root)
-    stages.evaluate(root, cells, missing, root / REPORTS)
+    stages.evaluate(root, cells, missing)
 
 
 @main.command()
 @click.argument("directories", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.pass_obj
 def track(root: Path, directories: Sequence[Path]) -> None:
-    """Log to MLflow what it does not know: the cells in DIRECTORIES, or all in results/ and their comparison.
+    """Log to MLflow what it has not: the cells in DIRECTORIES, or all in results/ and their comparison.
 
     Of results/, a cell that is missing or damaged is named on stderr, and the rest is logged. With DIRECTORIES neither
     the comparison nor the model registry is touched.
     """
-    if directories:
-        cells, reports = _cells(directories), None
-    else:
-        _finished(root)
-        cells, reports = _matrix(root)[0], root / REPORTS
-
     from notsoclevr import stages
+    from notsoclevr.cells import files
 
-    stages.track(root, cells, reports, lambda name: dataset.load_split(split_path(root, name)))
+    if directories:
+        stages.track(root, [files.load(directory) for directory in directories])
+    else:
+        stages.track(root, _load_matrix(root)[0], compare=True)
 
 
 @main.command()
@@ -226,19 +209,22 @@ def pipeline(context: click.Context, models: str, epochs: str) -> None:
     With a number of epochs that is an experiment of DVC (`dvc exp run --temp`), all of it trained anew: results/ and
     reports/ stay what params.yaml says, and `dvc exp show` and `dvc exp apply` know the rest.
     """
-    names = list(MATRIX) if models == "all" else models.split(",")
-    if unknown := [name for name in names if name not in MATRIX]:
-        raise StudyError(f"--models: {unknown[0]!r} is no model of the pipeline; takes all, or of {', '.join(MATRIX)}")
-    overrides = {} if epochs == "recipe" else {f"models.{name}.epochs": _number(epochs) for name in names}
+    cells = load(context.obj / PARAMS).cells
+    known = list(dict.fromkeys(model for model, _ in cells))
+    chosen = known if models == "all" else models.split(",")
+    if unknown := [name for name in chosen if name not in known]:
+        raise StudyError(f"--models: {unknown[0]!r} is no model of the matrix; takes all, or of {', '.join(known)}")
+    overrides = {} if epochs == "recipe" else {f"models.{name}.epochs": _number(epochs) for name in chosen}
     load(context.obj / PARAMS, overrides)
-    stages = [f"train@{name}-{split}" for name in names for split in dataset.SPLITS]
-    arguments = [] if models == "all" else ["--single-item", "generate", "split", *stages, "evaluate"]
+    trained = [f"train@{model}-{split}" for model, split in cells if model in chosen]
+    arguments = [] if models == "all" else ["--single-item", "generate", "split", *trained, "evaluate"]
     if overrides:
         settings = [f"--set-param={key}={value}" for key, value in overrides.items()]
-        arguments = ["exp", "run", "--temp", "--force", *settings, *arguments]
+        command = ["exp", "run", "--temp", "--force", *settings]
     else:
-        arguments = ["repro", *arguments]
-    if subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=context.obj, check=False).returncode:
+        command = ["repro"]
+    done = subprocess.run([sys.executable, "-m", "dvc", *command, *arguments], cwd=context.obj, check=False)
+    if done.returncode:
         raise StudyError("DVC stopped before the end; what it said stands above", exit_status=1)
     if not overrides:
         context.invoke(track)
@@ -258,10 +244,11 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
         raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
     if scheduler == "":
         raise StudyError("--scheduler is empty; it takes the address of a Dask scheduler, as tcp://host:8786")
-    from notsoclevr import engine, studies
+    from notsoclevr.studies.engine import run_study
+    from notsoclevr.studies.spec import load_study
 
-    asked = studies.load_study(path, root)
-    failed = engine.run_study(root, asked, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
+    asked = load_study(path, root)
+    failed = run_study(root, asked, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
     if failed:
         raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)
 
@@ -270,41 +257,15 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
 @click.pass_obj
 def claims(root: Path) -> None:
     """Hold the published claims of studies/claims.yaml to the rows of the studies: reports/claims.md and claims.csv."""
-    from notsoclevr import ledger
-    from notsoclevr.claims import judge
+    from notsoclevr import stages
 
-    judged = judge(root, root / ledger.FILE)
-    ledger.write(root / REPORTS, judged)
-    click.echo(ledger.counts(judged))
+    click.echo(stages.judge_claims(root))
 
 
 @main.command()
 @click.pass_obj
 def readme(root: Path) -> None:
     """Copy the tables of reports/comparison.md between their marks in README.md."""
-    from notsoclevr import comparison
+    from notsoclevr.report import comparison
 
     comparison.update_readme(root / "README.md", root / REPORTS / "comparison.md")
-
-
-@main.command()
-@click.pass_obj
-def doctor(root: Path) -> None:
-    """Look at everything the other commands need, and say of each whether it is there."""
-    from notsoclevr import doctor as examination
-
-    checks = [
-        ("packages", examination.packages),
-        ("settings", lambda: f"{PARAMS} is valid, seed {load(root / PARAMS).seed}"),
-        ("dataset", lambda: f"{len(dataset.load_dataset(root / DATASET))} examples"),
-        *((f"split {name}", lambda name=name: _describe(root, name)) for name in dataset.SPLITS),
-        ("results", lambda: f"{len(_cells(_finished(root)))} cells"),
-        ("tracking", lambda: examination.tracking(root)),
-    ]
-    if not examination.examine(checks):
-        sys.exit(1)
-
-
-def _describe(root: Path, name: str) -> str:
-    halves = dataset.load_split(split_path(root, name))
-    return f"{len(halves.train)} train, {len(halves.test)} test"

@@ -1,69 +1,51 @@
-"""params.yaml to frozen dataclasses: the only reader of YAML, and the only place where a setting is judged."""
+"""params.yaml to frozen settings: the only reader of YAML, and the only place where a setting is refused."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from notsoclevr.dataset import CANVAS
 from notsoclevr.errors import StudyError
+from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS
-from notsoclevr.recipes import STRICT, Recipe, Seed, Share
+from notsoclevr.recipes import FORBID, Recipe, Seed
+from notsoclevr.splits import SPLITS, Split
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PARAMS = "params.yaml"
-# of the recipe of any model
-SETTINGS = tuple(dict.fromkeys(field.name for model in MODELS.values() for field in fields(model.recipe)))
+
+
+def setting_names() -> tuple[str, ...]:
+    """Return the names of the settings of all recipes, each once, in the order of the models."""
+    return tuple(dict.fromkeys(field.name for model in MODELS.values() for field in fields(model.recipe)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UniformSplit:
-    """Arguments of `notsoclevr.dataset.split_uniform`."""
+class _Matrix:
+    __pydantic_config__ = FORBID
 
-    __pydantic_config__ = STRICT
-
-    train_share: Share
-    seed: Seed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuadrantSplit:
-    """Arguments of `notsoclevr.dataset.split_quadrant`."""
-
-    __pydantic_config__ = STRICT
-
-    corner: Literal["upper_left", "upper_right", "lower_left", "lower_right"]
-    boundary: Annotated[int, Field(ge=5, lt=CANVAS - 4)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Splits:
-    """A section a split, under the names of `notsoclevr.dataset.SPLITS`."""
-
-    __pydantic_config__ = STRICT
-
-    uniform: UniformSplit
-    quadrant: QuadrantSplit
+    model: Annotated[list[str], Field(min_length=1)]
+    split: Annotated[list[str], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """params.yaml before its recipes are read, each into a class of its own."""
+    """params.yaml before its splits and recipes are read, each into a class of its own."""
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID
 
     seed: Seed
-    splits: Splits
+    matrix: _Matrix
+    splits: dict[str, Any]
     models: dict[str, Any]
 
 
@@ -73,13 +55,19 @@ class Config:
 
     Args:
         seed: Of the initial weights and the order of the examples, in every cell.
-        splits: Arguments of each split, by name.
+        splits: The splits by name.
         models: Recipe of each model, by name.
+        cells: Model and split of every cell of the comparison, in the order in which they are shown.
     """
 
     seed: int
-    splits: Mapping[str, dict[str, Any]]
+    splits: Mapping[str, Split]
     models: Mapping[str, Recipe]
+    cells: Sequence[tuple[str, str]]
+
+    def experiment(self, model: str, split: str) -> Experiment:
+        """Return the experiment that trains a model on a split."""
+        return Experiment(model=model, split=self.splits[split], seed=self.seed, recipe=self.models[model])
 
 
 class _Loader(yaml.SafeLoader):
@@ -96,7 +84,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
+    """Load a YAML file.
 
     Raises:
         StudyError: There is no such file, it cannot be read, or it is not YAML.
@@ -119,7 +107,7 @@ def _adapter(type_: type[Any]) -> TypeAdapter[Any]:
 
 
 def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
-    """Read plain data into a dataclass, strictly.
+    """Return plain data as a dataclass, strictly.
 
     Args:
         type_: The dataclass.
@@ -133,13 +121,14 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
     if not isinstance(value, dict):
         raise StudyError(f"{path}: {'.'.join(where) or 'all'} is {value!r}; it should be a mapping of names to values")
     try:
-        # from JSON, since a strict dataclass takes no dict from Python
-        return _adapter(type_).validate_json(json.dumps(value, default=str))  # type: ignore[arg-type]
+        return _adapter(type_).validate_python(value)  # type: ignore[arg-type]
     except ValidationError as failure:
         errors = failure.errors(include_url=False)
     # a misspelt key is also a missing one: name the misspelling
     error = next((error for error in errors if error["type"] == "unexpected_keyword_argument"), errors[0])
     key = ".".join([*where, *_keys(error, value)])
+    if error["type"] == "value_error":  # of a check in the class itself, whose message begins with a key of it
+        raise StudyError(f"{path}: {key}{'.' if key else ''}{error['ctx']['error']}")
     if error["type"] == "unexpected_keyword_argument":
         problem = "is no setting"
     elif "missing" in error["type"]:
@@ -152,7 +141,7 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
 
 
 def _keys(error: ErrorDetails, value: Any) -> Iterator[str]:
-    """Give the keys from the top of the data to an error; pydantic puts the types of a union between them."""
+    """Yield the keys from the top of the data to an error; pydantic puts the types of a union between them."""
     for part in error["loc"]:
         if isinstance(part, int) or (isinstance(value, dict) and part in value):
             yield str(part)
@@ -162,7 +151,7 @@ def _keys(error: ErrorDetails, value: Any) -> Iterator[str]:
 
 
 def _alternatives(errors: Sequence[ErrorDetails]) -> str:
-    """Name the missing keys beside an unknown one, since one of them was most likely meant."""
+    """Return a note of the missing keys beside an unknown one, since one of them was most likely meant."""
     missing = [str(error["loc"][-1]) for error in errors if "missing" in error["type"]]
     return f"; {' and '.join(missing)} is missing" if missing and len(errors) > len(missing) else ""
 
@@ -188,7 +177,7 @@ def _override(data: Any, overrides: Mapping[str, Any], path: Path) -> None:
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read params.yaml.
+    """Load params.yaml.
 
     Args:
         path: The file.
@@ -202,7 +191,7 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
 
 
 def configure(content: Any, overrides: Mapping[str, Any], path: Path) -> Config:
-    """Read what params.yaml says.
+    """Return what params.yaml says, checked.
 
     Args:
         content: Of params.yaml; it is left as it is.
@@ -217,19 +206,21 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path) -> Config:
     data = deepcopy(content)
     _override(data, overrides, path)
     file = check(_File, data, path)
-    if unknown := [name for name in file.models if name not in MODELS]:
-        raise StudyError(f"{path}: models.{unknown[0]} is no model; there are {', '.join(MODELS)}")
-    if missing := [name for name in MODELS if name not in file.models]:
-        raise StudyError(f"{path}: models.{missing[0]} is missing")
-    recipes = {name: check(model.recipe, file.models[name], path, "models", name) for name, model in MODELS.items()}
-    for name, recipe in recipes.items():
-        if recipe.warmup_epochs > recipe.epochs:
-            raise StudyError(
-                f"{path}: models.{name}.warmup_epochs is {recipe.warmup_epochs}; "
-                f"it takes no more than epochs, which is {recipe.epochs}"
-            )
-        if recipe.warmup_epochs and recipe.schedule == "steps":
-            raise StudyError(
-                f"{path}: models.{name}.warmup_epochs is {recipe.warmup_epochs}; with the schedule steps it takes 0"
-            )
-    return Config(seed=file.seed, splits=asdict(file.splits), models=recipes)
+    known: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+        "models": (file.models, MODELS),
+        "splits": (file.splits, SPLITS),
+    }
+    for section, (there, wanted) in known.items():
+        if unknown := [name for name in there if name not in wanted]:
+            raise StudyError(f"{path}: {section}.{unknown[0]} is no {section[:-1]}; there are {', '.join(wanted)}")
+        if missing := [name for name in wanted if name not in there]:
+            raise StudyError(f"{path}: {section}.{missing[0]} is missing")
+    for axis, names, wanted in (("model", file.matrix.model, MODELS), ("split", file.matrix.split, SPLITS)):
+        if unknown := [name for name in names if name not in wanted]:
+            raise StudyError(f"{path}: matrix.{axis} has {unknown[0]}, no {axis}; there are {', '.join(wanted)}")
+    return Config(
+        seed=file.seed,
+        splits={name: check(split, file.splits[name], path, "splits", name) for name, split in SPLITS.items()},
+        models={name: check(model.recipe, file.models[name], path, "models", name) for name, model in MODELS.items()},
+        cells=[(model, split) for model in file.matrix.model for split in file.matrix.split],
+    )

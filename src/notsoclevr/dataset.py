@@ -1,4 +1,4 @@
-"""The Not-so-Clevr dataset: squares on a canvas, and how its examples are split.
+"""The Not-so-Clevr dataset: squares on a canvas, and the files that hold them.
 
 A square of 9x9 pixels may stand anywhere on a canvas of 64x64 where it is whole, so its centre (row, column) lies in
 4..59 squared: 56 * 56 = 3,136 examples. The example with the centre (5, 4) is the 57th:
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from notsoclevr.atomic import replacing
 from notsoclevr.errors import StudyError
+from notsoclevr.files import atomic_write
 
 CANVAS = 64  # side of the canvas, pixels
 SQUARE = 9  # side of a square, pixels
@@ -52,7 +51,7 @@ class Dataset:
         return len(self.coordinates)
 
     def __getitem__(self, members: npt.NDArray[Any]) -> Dataset:
-        """Give the examples that a mask or a list of indices picks."""
+        """Return the examples that a mask or a list of indices picks."""
         return Dataset(
             coordinates=self.coordinates[members],
             onehots=self.onehots[members],
@@ -61,15 +60,34 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Split:
-    """A dataset in two halves without a common example."""
+class SplitDataset:
+    """A dataset divided into a training set and a test set without a common example."""
 
     train: Dataset
     test: Dataset
 
 
+def equal(one: SplitDataset, other: SplitDataset) -> bool:
+    """Return whether two split datasets hold the same examples in the same order."""
+    return all(
+        np.array_equal(getattr(getattr(one, part), name), getattr(getattr(other, part), name))
+        for part in SplitDataset.__slots__
+        for name in _fields()
+    )
+
+
+def dataset_path(root: Path) -> Path:
+    """Return the file of the dataset in a repository."""
+    return root / "data" / "not_so_clevr.npz"
+
+
+def split_path(root: Path, name: str) -> Path:
+    """Return the file of a split in a repository."""
+    return root / "data" / f"{name}.npz"
+
+
 def generate() -> Dataset:
-    """Make all 3,136 examples, row by row.
+    """Return all 3,136 examples, row by row.
 
     Returns:
         The dataset, ordered by row, then column.
@@ -87,56 +105,17 @@ def generate() -> Dataset:
     )
 
 
-def split_uniform(dataset: Dataset, *, train_share: float, seed: int) -> Split:
-    """Draw the training half at random.
-
-    Args:
-        dataset: What to split.
-        train_share: Share of the examples that train, between 0 and 1; the paper and the tutorial say 0.8, their
-            code draws 0.755 and 0.75.
-        seed: Of the draw.
-
-    Returns:
-        The two halves, each in the order of `dataset`.
-    """
-    order = np.random.default_rng(seed).permutation(len(dataset))
-    trains = np.zeros(len(dataset), bool)
-    trains[order[: round(train_share * len(dataset))]] = True
-    return Split(train=dataset[trains], test=dataset[~trains])
-
-
-def split_quadrant(dataset: Dataset, *, corner: str, boundary: int) -> Split:
-    """Keep one corner of the canvas for the test.
-
-    Args:
-        dataset: What to split.
-        corner: The corner kept: "upper_left", "upper_right", "lower_left" or "lower_right".
-        boundary: First row and first column, in pixels, of the lower and the right half: 32 as in the tutorial, 33
-            as in the paper's code.
-
-    Returns:
-        The two halves, each in the order of `dataset`.
-    """
-    vertical, horizontal = corner.split("_")
-    lower, right = (dataset.coordinates >= boundary).T
-    tests = (lower if vertical == "lower" else ~lower) & (right if horizontal == "right" else ~right)
-    return Split(train=dataset[~tests], test=dataset[tests])
-
-
-SPLITS: dict[str, Callable[..., Split]] = {"uniform": split_uniform, "quadrant": split_quadrant}
-
-
 def _fields(prefix: str = "") -> tuple[str, ...]:
     return tuple(prefix + name for name in Dataset.__slots__)
 
 
 def _save(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         np.savez_compressed(temporary, version=np.array(VERSION), **arrays)  # type: ignore[arg-type]
 
 
 def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDArray[Any]]:
-    """Read the arrays of a file, and refuse a file that cannot be what `made_by` writes."""
+    """Load the arrays of a file, and refuse a file that cannot be what `made_by` writes."""
     remedy = f"make it with `{made_by}`"
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -163,7 +142,7 @@ def save_dataset(path: Path, dataset: Dataset) -> None:
 
 
 def load_dataset(path: Path) -> Dataset:
-    """Read a dataset.
+    """Load a dataset.
 
     Raises:
         StudyError: The file is missing, damaged, of another version, or no dataset.
@@ -171,22 +150,26 @@ def load_dataset(path: Path) -> Dataset:
     return Dataset(**_load(path, _fields(), "notsoclevr generate"))
 
 
-def save_split(path: Path, split: Split) -> None:
-    """Write both halves of a split to a compressed npz file, the same bytes for the same examples."""
+def save_split(path: Path, split: SplitDataset) -> None:
+    """Write a split dataset to a compressed npz file, the same bytes for the same examples."""
     _save(
         path,
-        {f"{half}_{name}": getattr(getattr(split, half), name) for half in Split.__slots__ for name in _fields()},
+        {
+            f"{part}_{name}": getattr(getattr(split, part), name)
+            for part in SplitDataset.__slots__
+            for name in _fields()
+        },
     )
 
 
-def load_split(path: Path) -> Split:
-    """Read a split.
+def load_split(path: Path) -> SplitDataset:
+    """Load a split dataset.
 
     Raises:
         StudyError: The file is missing, damaged, of another version, or no split.
     """
-    names = tuple(name for half in Split.__slots__ for name in _fields(f"{half}_"))
+    names = tuple(name for part in SplitDataset.__slots__ for name in _fields(f"{part}_"))
     arrays = _load(path, names, "notsoclevr split")
-    return Split(
-        **{half: Dataset(**{name: arrays[f"{half}_{name}"] for name in _fields()}) for half in Split.__slots__}
+    return SplitDataset(
+        **{part: Dataset(**{name: arrays[f"{part}_{name}"] for name in _fields()}) for part in SplitDataset.__slots__}
     )

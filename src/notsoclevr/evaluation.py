@@ -1,15 +1,17 @@
-"""Evaluation: outputs of one network to its metrics, and the metrics of all cells to the comparison."""
+"""Evaluation: outputs of a network to metrics, and the metrics of several cells to the best of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from notsoclevr.dataset import Dataset, Split
-from notsoclevr.tasks import Floats, Task
+from notsoclevr.dataset import Dataset, SplitDataset
+from notsoclevr.experiment import Experiment
+from notsoclevr.tasks import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -18,44 +20,87 @@ class Canvas:
 
     Args:
         dataset: The examples.
-        is_test: Whether each is in the test half, bool (n,).
+        is_test: Whether each is in the test set, bool (n,).
     """
 
     dataset: Dataset
     is_test: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, split: Split) -> Canvas:
-        """Join the two halves of a split."""
-        halves = (split.train, split.test)
-        joined = {name: np.concatenate([getattr(half, name) for half in halves]) for name in Dataset.__slots__}
+    def of(cls, split: SplitDataset) -> Canvas:
+        """Return the training set and the test set joined."""
+        sets = (split.train, split.test)
+        joined = {name: np.concatenate([getattr(each, name) for each in sets]) for name in Dataset.__slots__}
         order = np.lexsort(joined["coordinates"].T[::-1])
         return cls(
             dataset=Dataset(**joined)[order],
-            is_test=np.repeat([False, True], [len(half) for half in halves])[order],
+            is_test=np.repeat([False, True], [len(each) for each in sets])[order],
         )
 
     def place(self, centre: npt.NDArray[Any]) -> int:
-        """Give the place of the example with this centre (row, column)."""
+        """Return the place of the example with this centre (row, column)."""
         return int(np.flatnonzero((self.dataset.coordinates == centre).all(axis=1))[0])
 
 
-def score(task: Task, canvas: Canvas, outputs: Floats) -> dict[str, float]:
-    """Measure the outputs of a network on both halves.
+def score(experiment: Experiment, canvas: Canvas, outputs: Floats) -> dict[str, float]:
+    """Compute how good the outputs of a network are on the training set and on the test set.
 
     Args:
-        task: What was asked.
+        experiment: What the network was trained for; the loss is that which it was trained with.
         canvas: The examples that the outputs belong to.
         outputs: Of the network, (n, ...).
 
     Returns:
-        The loss and the mean of each measure of the task, a half: "train_loss", "test_exact" and so on.
+        The loss and the mean of each metric of the task on both sets: "train_loss", "test_exact" and so on.
     """
-    loss = task.loss()
-    measures = task.measures(canvas.dataset, outputs)
+    task, loss = experiment.task, experiment.loss()
+    measured = task.measure(canvas.dataset, outputs)
     targets = task.targets(canvas.dataset)
     values: dict[str, float] = {}
-    for half, members in (("train", ~canvas.is_test), ("test", canvas.is_test)):
-        values[f"{half}_loss"] = float(loss(targets[members], outputs[members]))
-        values |= {f"{half}_{name}": float(value[members].mean()) for name, value in measures.items()}
+    for part, members in (("train", ~canvas.is_test), ("test", canvas.is_test)):
+        values[f"{part}_loss"] = float(loss(targets[members], outputs[members]))
+        values |= {f"{part}_{name}": float(value[members].mean()) for name, value in measured.items()}
     return values
+
+
+def summarise(
+    experiment: Experiment, canvas: Canvas, outputs: Floats, history: Sequence[Mapping[str, float]], parameters: int
+) -> dict[str, Any]:
+    """Return what was trained and how well it answers after the last epoch, as metrics.json has it.
+
+    Args:
+        experiment: What was trained.
+        canvas: The examples.
+        outputs: Of the fitted network, (n, ...).
+        history: A row a measured epoch: "epoch", "train_exact", "test_exact" and more.
+        parameters: Number of weights of the network.
+    """
+    perfect = [row["epoch"] for row in history if row["train_exact"] == row["test_exact"] == 1]
+    return {
+        "task": experiment.entry.task,
+        "model": experiment.model,
+        "split": experiment.split.name,
+        "split_arguments": experiment.split.arguments(),
+        "seed": experiment.seed,
+        "recipe": asdict(experiment.recipe),
+        "parameters": parameters,
+        "epochs": experiment.recipe.epochs,
+        "epochs_to_perfect": min(perfect, default=None),
+        **score(experiment, canvas, outputs),
+    }
+
+
+def best(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the metrics of the cell whose network is the best at a task.
+
+    That is a network of the model that is exact on most of the test sets, or of the smaller one among equals, and of
+    its networks the one that was trained on the split that is hardest for all models.
+
+    Args:
+        cells: Metrics of the cells of one task: "model", "split", "test_exact" and "parameters" of each.
+    """
+
+    def mean(key: str, cell: Mapping[str, Any]) -> float:
+        return float(np.mean([other["test_exact"] for other in cells if other[key] == cell[key]]))
+
+    return max(cells, key=lambda cell: (mean("model", cell), -cell["parameters"], -mean("split", cell)))

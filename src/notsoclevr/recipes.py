@@ -1,7 +1,8 @@
-"""Recipes: every number that decides how one model is built and trained, each a key of params.yaml.
+"""Recipes: every number that decides how a model is built and trained, each a key of params.yaml.
 
 A recipe is flat, so that it is one section of params.yaml, one set of MLflow parameters, and one thing to override.
-The classes hold no values: structure lives in Python, hyper-parameters live in YAML.
+The classes hold no values: structure lives in Python, hyper-parameters live in YAML. What a model has beyond these
+settings stands beside its builder in `notsoclevr.models`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-STRICT = ConfigDict(extra="forbid", strict=True)
+FORBID = ConfigDict(extra="forbid")  # a misspelt key is an error
 
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-CountOrNone = Annotated[int, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+# Every type is strict by itself: YAML has types, and text is no number.
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, strict=True)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+CountOrNone = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Switch = Annotated[bool, Field(strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +42,12 @@ class Recipe:
         warmup_epochs: Epochs, possibly 0, over which the learning rate first rises from 0, in a straight line.
         weight_decay: Strength of the decay, 0 for none.
         batch_size: Examples a step.
-        epochs: Passes over the training half.
+        epochs: Passes over the training set.
     """
 
-    __pydantic_config__ = STRICT
+    __pydantic_config__ = FORBID
 
-    scale_coordinates: bool
+    scale_coordinates: Switch
     kernel_initializer: Literal["glorot_uniform", "he_normal"]
     optimizer: Literal["adam", "adamw"]
     learning_rate: Positive
@@ -54,6 +57,14 @@ class Recipe:
     weight_decay: NotNegative
     batch_size: Count
     epochs: Count
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(
+                f"warmup_epochs is {self.warmup_epochs}; it takes no more than epochs, which is {self.epochs}"
+            )
+        if self.warmup_epochs and self.schedule == "steps":
+            raise ValueError(f"warmup_epochs is {self.warmup_epochs}; with the schedule steps it takes 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,91 +77,4 @@ class CoordConvRecipe(Recipe):
     """
 
     coordinate_layers: Literal["none", "first", "every"]
-    radius: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TwoStagePainterRecipe(CoordConvRecipe):
-    """The paper's and the tutorial's painter.
-
-    Args:
-        width: Factor on the number of channels of the convolutions that draw, the paper's c.
-        kernel_size: Side of their kernels in pixels, the paper's fs.
-    """
-
-    width: Count
-    kernel_size: Count
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoordConvRegressorRecipe(CoordConvRecipe):
-    """The paper's CoordConv regressor.
-
-    Args:
-        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
-        activation: Of the hidden layers; the paper's code has none, "linear".
-        pooling: What the canvas is reduced to a point with.
-        separate_coordinates: The coordinates have a filter of 1x1 of their own, the paper's footnote 2.
-    """
-
-    pixel_value: Positive
-    activation: Literal["linear", "relu"]
-    pooling: Literal["max", "average"]
-    separate_coordinates: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeconvRecipe(Recipe):
-    """A stack of transposed convolutions.
-
-    Args:
-        width: Factor on the number of channels of the hidden layers, the paper's c.
-        kernel_size: Side of the kernels in pixels, the paper's fs.
-        batch_norm: Batch normalisation after each hidden layer: the paper's code has it, the tutorial's has not.
-    """
-
-    width: Count
-    kernel_size: Count
-    batch_norm: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeconvPainterRecipe(DeconvRecipe):
-    """Transposed convolutions that paint.
-
-    Args:
-        loss: Of a pixel: "cross_entropy" of a logit, or "squared_error" of the output itself. The paper tried both.
-    """
-
-    loss: Literal["cross_entropy", "squared_error"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StridedRegressorRecipe(CoordConvRecipe):
-    """A plain convolutional regressor.
-
-    Args:
-        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
-        width: Factor on the number of channels of the hidden layers, the paper's c.
-        padding: What the convolutions see beyond the edge: "same" is zeros, "reflect" the picture in a mirror,
-            "circular" its other side. Without padding ("valid") nothing would be left of the picture.
-    """
-
-    pixel_value: Positive
-    width: Count
-    padding: Literal["same", "reflect", "circular"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PooledRegressorRecipe(CoordConvRecipe):
-    """A plain convolutional regressor, shallow enough to go without padding.
-
-    Args:
-        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
-        width: Factor on the number of channels of the hidden layers, the paper's c.
-        padding: As in `StridedRegressorRecipe`, or "valid", nothing: the picture shrinks from layer to layer.
-    """
-
-    pixel_value: Positive
-    width: Count
-    padding: Literal["same", "valid", "reflect", "circular"]
+    radius: Switch

@@ -1,55 +1,67 @@
-"""The stages that look at cells: what `evaluate` and `track` do once their arguments are known to be right."""
+"""What `evaluate`, `claims` and `track` do once their arguments are known to be right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from notsoclevr import comparison, ledger, report, studies_page, tracking
-from notsoclevr.claims import judge
-from notsoclevr.dataset import Split
-from notsoclevr.results import Cell, Missing
-from notsoclevr.training import import_tensorflow
+from notsoclevr import report, tracking
+from notsoclevr.cells.files import Cell, Missing
+from notsoclevr.claims.judge import Judged, judge
+from notsoclevr.claims.spec import FILE
+from notsoclevr.report import record
+
+REPORTS = Path("reports")
 
 
-def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing], reports: Path) -> None:
-    """Compare cells, hold the published claims to them and to the studies, write the pages, and log it all.
+def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing]) -> None:
+    """Compare cells, hold the published claims to the studies, write the pages, and log it all.
 
     Args:
         root: The repository.
         cells: The cells that are there.
         missing: Those that are not.
-        reports: Where the comparison goes.
 
     Raises:
-        StudyError: The store does not answer. The comparison is kept all the same.
+        StudyError: A study or a claim is not what it should be, or the store does not answer; in that case the pages
+            are kept all the same.
     """
-    comparison.write(reports, cells)
-    if (root / ledger.FILE).exists():
-        ledger.write(reports, judge(root, root / ledger.FILE))
-    studies_page.write(reports, root)
-    tables = {"Success over seeds": root / "studies" / "seeds" / "summary.csv"}
-    report.write(reports / "index.html", cells, missing, tables, reports / "claims.csv")
-    print((reports / "comparison.md").read_text("utf-8"))
-    with tracking.store(root) as client:
-        tracking.log_comparison(client, root, reports, cells)
+    report.write(root, root / REPORTS, cells, missing, _judge(root))
+    print((root / REPORTS / "comparison.md").read_text("utf-8"))
+    with tracking.connect(root) as store:
+        record.log_comparison(store, root / REPORTS, cells)
 
 
-def track(root: Path, cells: Sequence[Cell], reports: Path | None, split_of: Callable[[str], Split]) -> None:
-    """Log whatever the store lacks.
+def _judge(root: Path) -> Sequence[Judged]:
+    return judge(root, root / FILE) if (root / FILE).exists() else ()
+
+
+def judge_claims(root: Path) -> str:
+    """Hold the published claims to the studies, write them down, and return the verdicts in one line."""
+    from notsoclevr.report import claims
+
+    judged = judge(root, root / FILE)
+    claims.write(root / REPORTS, judged)
+    return claims.counts(judged)
+
+
+def track(root: Path, cells: Sequence[Cell], *, compare: bool = False) -> None:
+    """Log what the store lacks.
 
     Args:
         root: The repository.
         cells: The cells to look at.
-        reports: Folder of their comparison, which may not exist yet; None to log the cells alone.
-        split_of: Name of a split to its examples.
+        compare: They are all cells of the comparison, which is logged too, and the best networks are registered.
 
     Raises:
-        StudyError: The store does not answer.
+        StudyError: The store does not answer, or the examples of a cell are not there.
     """
+    from notsoclevr.cells.training import log_missing
+    from notsoclevr.training import import_tensorflow
+
     import_tensorflow()
-    with tracking.store(root) as client:
-        logged = tracking.track(client, root, cells, split_of)
-        if reports and (reports / "comparison.csv").exists():
-            tracking.log_comparison(client, root, reports, cells)
+    with tracking.connect(root) as store:
+        logged = log_missing(store, root, cells)
+        if compare and all((root / REPORTS / name).exists() for name in ("comparison.csv", "index.html")):
+            record.log_comparison(store, root / REPORTS, cells)
     print(f"{len(logged)} of {len(cells)} cells had no run{': ' if logged else ''}{', '.join(logged)}")

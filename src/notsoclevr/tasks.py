@@ -1,16 +1,15 @@
-"""The three tasks: what goes in, what should come out, and when an answer is right.
+"""The three tasks: what goes in, what should come out, when an answer is right, and how that is measured.
 
-A prediction is what a person would look at: for classification the probability of each pixel to be the centre,
-(n, 64, 64); for rendering the probability of each pixel to be covered by the square, (n, 64, 64); for regression the
-point (row, column) in pixels, (n, 2).
+A prediction is what a person would look at: an image, the probability of each pixel to be lit, (n, 64, 64), or a
+point (row, column) in pixels, (n, 2). Everything that is shown of a task (columns, tables, figures, the report)
+follows from what is declared here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,51 @@ if TYPE_CHECKING:
     import keras
 
 Floats = npt.NDArray[np.floating[Any]]
-Measures = dict[str, npt.NDArray[Any]]
+Loss = Callable[[], "keras.losses.Loss"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A value that every answer has.
+
+    Args:
+        name: Its key in files; there the training set's mean is train_<name>, the test set's test_<name>.
+        label: What people call it.
+        unit: "share" for a value from 0 to 1 that is written in percent, "" for another without a unit, or its unit.
+        better: Which way is better.
+        perfect: The value of a perfect answer.
+        worst: The value that figures show as the worst.
+        digits: Decimals that tables show of it.
+    """
+
+    name: str
+    label: str
+    unit: str
+    better: Literal["higher", "lower"]
+    perfect: float
+    worst: float
+    digits: int
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it runs from 0 to 1; other metrics have no upper end."""
+        return self.better == "higher"
+
+    @property
+    def heading(self) -> str:
+        """Its label, with its unit if it has one."""
+        return f"{self.label}, {self.unit}" if self.unit not in ("", "share") else self.label
+
+
+# In the order of the columns in files. To add a metric, add it here and to the tasks that compute it.
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(name="exact", label="exact answers", unit="share", better="higher", perfect=1, worst=0, digits=1),
+        Metric(name="iou", label="IoU", unit="", better="higher", perfect=1, worst=0, digits=3),
+        Metric(name="error_px", label="error", unit="px", better="lower", perfect=0, worst=40, digits=2),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +72,43 @@ class Task:
     """A question about Not-so-Clevr.
 
     Args:
+        question: The task in words.
+        answer: What the network answers with.
+        target: The images of the dataset that show the right answer, a field of `Dataset`.
+        metric: The metric beside "exact", which every task has: how far from right an answer is, a key of METRICS.
+        more_metrics: Further keys of METRICS.
         inputs: Dataset to what the network is given, float32 (n, ...).
         targets: Dataset to what the loss compares with, (n, ...).
-        loss: Makes the loss of one batch.
+        losses: Losses of a batch by name; the first is the task's own, a recipe with a `loss` may choose another.
         predictions: Outputs of the network to predictions.
-        measures: Dataset and network outputs to one value an example, arrays (n,): "exact" (bool: the whole answer
-            is right), and where they mean something "iou" (intersection over union of the squares, 0 to 1) and
-            "error_px" (distance from the right point, pixels).
+        measure: Dataset and outputs of the network to one value an example of each metric, arrays (n,); "exact" is
+            bool: the whole answer is right.
+        relative: Images are shown relative to their most likely pixel, which alone is the answer.
+        points: Outputs of the network to the points (row, column) that it names, (n, 2); None if it names none.
     """
 
+    question: str
+    answer: Literal["image", "point"]
+    target: str
+    metric: str
     inputs: Callable[[Dataset], Floats]
     targets: Callable[[Dataset], npt.NDArray[Any]]
-    loss: Callable[[], keras.losses.Loss]
+    losses: Mapping[str, Loss]
     predictions: Callable[[Floats], Floats]
-    measures: Callable[[Dataset, Floats], Measures]
+    measure: Callable[[Dataset, Floats], dict[str, npt.NDArray[Any]]]
+    more_metrics: Sequence[str] = ()
+    relative: bool = False
+    points: Callable[[Floats], Floats] | None = None
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """Its metrics, "exact" first."""
+        return [METRICS[name] for name in ("exact", self.metric, *self.more_metrics)]
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """Shape of one prediction."""
+        return (2,) if self.answer == "point" else (CANVAS, CANVAS)
 
 
 def _coordinates(dataset: Dataset) -> Floats:
@@ -59,52 +125,60 @@ def _distance(points: Floats, dataset: Dataset) -> Floats:
 
 
 def _centre_pixel(dataset: Dataset) -> npt.NDArray[np.int32]:
-    """Index of the centre among the pixels of the canvas, counted row by row."""
+    """Return the index of the centre among the pixels of the canvas, counted row by row, (n,)."""
     row, column = dataset.coordinates.T.astype(np.int32)
     pixels: npt.NDArray[np.int32] = row * CANVAS + column
     return pixels
 
 
-def _classification_loss() -> keras.losses.Loss:
+def _categorical_cross_entropy() -> keras.losses.Loss:
     import keras
 
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _softmax(logits: Floats) -> Floats:
-    """Logits (n, 4096) to probabilities (n, 64, 64)."""
+    """Return the probability of each pixel, (n, 64, 64), from logits (n, 4096)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: Floats = powers / powers.sum(axis=1, keepdims=True)
     return probabilities.reshape(-1, CANVAS, CANVAS)
 
 
-def _classification_measures(dataset: Dataset, logits: Floats) -> Measures:
-    top = logits.argmax(axis=1)
-    points = np.stack(np.divmod(top, CANVAS), axis=1).astype(np.float32)
-    return {"exact": top == _centre_pixel(dataset), "error_px": _distance(points, dataset)}
+def _top_pixel(logits: Floats) -> Floats:
+    """Return (row, column) of the highest logit, (n, 2), from logits (n, 4096)."""
+    return np.stack(np.divmod(logits.argmax(axis=1), CANVAS), axis=1).astype(np.float32)
 
 
-def _regression_loss() -> keras.losses.Loss:
+def _measure_pixels(dataset: Dataset, logits: Floats) -> dict[str, npt.NDArray[Any]]:
+    points = _top_pixel(logits)
+    return {"exact": (points == dataset.coordinates).all(axis=1), "error_px": _distance(points, dataset)}
+
+
+def _squared_distance() -> keras.losses.Loss:
     import keras
 
     return keras.losses.MeanSquaredError()
 
 
-def _regression_measures(dataset: Dataset, points: Floats) -> Measures:
+def _as_they_are(points: Floats) -> Floats:
+    return points
+
+
+def _measure_points(dataset: Dataset, points: Floats) -> dict[str, npt.NDArray[Any]]:
     return {
         "exact": (np.rint(points) == dataset.coordinates).all(axis=1),
         "error_px": _distance(points, dataset),
     }
 
 
-def _rendering_loss() -> keras.losses.Loss:
+def _binary_cross_entropy() -> keras.losses.Loss:
     import keras
 
     return keras.losses.BinaryCrossentropy(from_logits=True)
 
 
-def _squared_error_loss() -> keras.losses.Loss:
-    """Make the paper's other loss for painters: outputs should be -1/2 or 1/2, so that what is positive is painted."""
+def _squared_error() -> keras.losses.Loss:
+    """Return the paper's other loss for painters; outputs should be -1/2 or 1/2, so that a positive one is painted."""
     import keras
 
     class SquaredError(keras.losses.MeanSquaredError):  # type: ignore[misc]
@@ -114,46 +188,54 @@ def _squared_error_loss() -> keras.losses.Loss:
     return SquaredError()
 
 
-PAINTER_LOSSES: Mapping[str, Callable[[], keras.losses.Loss]] = MappingProxyType(
-    {"cross_entropy": _rendering_loss, "squared_error": _squared_error_loss}
-)
-
-
 def _sigmoid(logits: Floats) -> Floats:
-    """Logits (n, 64, 64, 1) to probabilities (n, 64, 64)."""
+    """Return the probability of each pixel, (n, 64, 64), from logits (n, 64, 64, 1)."""
     probabilities: Floats = 0.5 * (1 + np.tanh(0.5 * logits))  # the form that cannot overflow
     return probabilities[..., 0]
 
 
-def _rendering_measures(dataset: Dataset, logits: Floats) -> Measures:
+def _measure_squares(dataset: Dataset, logits: Floats) -> dict[str, npt.NDArray[Any]]:
     painted, square = logits[..., 0] > 0, dataset.squares.view(bool)
     both = (painted & square).sum(axis=(1, 2))
     either = (painted | square).sum(axis=(1, 2))
     return {"exact": both == either, "iou": (both / either).astype(np.float32)}
 
 
-TASKS: Mapping[str, Task] = MappingProxyType(
-    {
-        "classification": Task(
-            inputs=_coordinates,
-            targets=_centre_pixel,
-            loss=_classification_loss,
-            predictions=_softmax,
-            measures=_classification_measures,
-        ),
-        "regression": Task(
-            inputs=lambda dataset: _image(dataset.onehots),
-            targets=_coordinates,
-            loss=_regression_loss,
-            predictions=lambda points: points,
-            measures=_regression_measures,
-        ),
-        "rendering": Task(
-            inputs=_coordinates,
-            targets=lambda dataset: _image(dataset.squares),
-            loss=_rendering_loss,
-            predictions=_sigmoid,
-            measures=_rendering_measures,
-        ),
-    }
-)
+TASKS: dict[str, Task] = {
+    "classification": Task(
+        question="given row and column, light the pixel of the centre",
+        answer="image",
+        target="onehots",
+        metric="error_px",
+        inputs=_coordinates,
+        targets=_centre_pixel,
+        losses={"cross_entropy": _categorical_cross_entropy},
+        predictions=_softmax,
+        measure=_measure_pixels,
+        relative=True,
+        points=_top_pixel,
+    ),
+    "regression": Task(
+        question="shown the pixel of the centre, say its row and column",
+        answer="point",
+        target="onehots",
+        metric="error_px",
+        inputs=lambda dataset: _image(dataset.onehots),
+        targets=_coordinates,
+        losses={"squared_error": _squared_distance},
+        predictions=_as_they_are,
+        measure=_measure_points,
+        points=_as_they_are,
+    ),
+    "rendering": Task(
+        question="given row and column, paint the square",
+        answer="image",
+        target="squares",
+        metric="iou",
+        inputs=_coordinates,
+        targets=lambda dataset: _image(dataset.squares),
+        losses={"cross_entropy": _binary_cross_entropy, "squared_error": _squared_error},
+        predictions=_sigmoid,
+        measure=_measure_squares,
+    ),
+}

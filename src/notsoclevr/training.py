@@ -6,48 +6,23 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from notsoclevr.dataset import Split
+from notsoclevr.dataset import SplitDataset
 from notsoclevr.evaluation import Canvas, score
-from notsoclevr.models import MODELS
-from notsoclevr.recipes import DeconvPainterRecipe, Recipe
-from notsoclevr.tasks import PAINTER_LOSSES, TASKS, Floats, Task
+from notsoclevr.experiment import Experiment
+from notsoclevr.recipes import Recipe
+from notsoclevr.tasks import Floats
 
 if TYPE_CHECKING:
     import keras
 
 Row = dict[str, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Experiment:
-    """What decides a training, whole: the same experiment gives the same numbers on the same machine.
-
-    Args:
-        model: A key of `notsoclevr.models.MODELS`; it implies the task.
-        split: A key of `notsoclevr.dataset.SPLITS`.
-        seed: Of the initial weights and of the order of the examples.
-        recipe: How the model is built and trained.
-    """
-
-    model: str
-    split: str
-    seed: int
-    recipe: Recipe
-
-    @property
-    def task(self) -> Task:
-        """The task that the model is made for, with the loss that the recipe asks for."""
-        task = TASKS[MODELS[self.model].task]
-        if isinstance(self.recipe, DeconvPainterRecipe):
-            return replace(task, loss=PAINTER_LOSSES[self.recipe.loss])
-        return task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,11 +31,11 @@ class Fit:
 
     Args:
         network: The fitted network.
-        history: A row a measured epoch, measured after it on all of both halves: "epoch", "train_loss", "test_loss" and
-            the means of the task's measures, as "train_exact".
+        history: A row a measured epoch, measured after it on the whole training set and test set: "epoch",
+            "train_loss", "test_loss" and the means of the task's metrics, as "train_exact".
         epoch_seconds: Time each epoch trained, without what was measured after it.
         outputs: Of the fitted network over the whole canvas, in the order of the dataset.
-        forming: Predictions for the showcase squares before training and after each measured epoch,
+        snapshots: Predictions for the showcase squares before training and after each measured epoch,
             (1 + epochs, k, ...).
     """
 
@@ -68,7 +43,7 @@ class Fit:
     history: list[Row]
     epoch_seconds: list[float]
     outputs: Floats
-    forming: Floats
+    snapshots: Floats
 
 
 def import_tensorflow(threads: int | None = None) -> None:
@@ -124,18 +99,18 @@ def _build(experiment: Experiment, steps_per_epoch: int) -> keras.Model:
     import keras
 
     recipe = experiment.recipe
-    network = MODELS[experiment.model].build(recipe)
+    network = experiment.entry.build(recipe)
     if recipe.optimizer == "adam" and recipe.weight_decay:
         for weight in network.trainable_variables:
             if "kernel" in weight.name:
                 weight.regularizer = keras.regularizers.L2(recipe.weight_decay)
-    network.compile(_optimizer(recipe, steps_per_epoch), experiment.task.loss())
+    network.compile(_optimizer(recipe, steps_per_epoch), experiment.loss())
     return network
 
 
 def train(
     experiment: Experiment,
-    split: Split,
+    split: SplitDataset,
     showcase: npt.NDArray[Any],
     *,
     measure_every: int = 1,
@@ -146,8 +121,8 @@ def train(
 
     Args:
         experiment: What to train.
-        split: The examples; only its training half is trained on.
-        showcase: Places in the canvas, see `Canvas.of`, of the squares whose forming is kept.
+        split: The examples; only its training set is trained on.
+        showcase: Places in the canvas, see `Canvas.of`, of the squares whose snapshots are kept.
         measure_every: Epochs from one measurement to the next; the last epoch is always measured.
         on_step: Called after each step.
         on_epoch: Called after each measured epoch with its row of the history.
@@ -165,7 +140,7 @@ def train(
     canvas = Canvas.of(split)
     network = _build(experiment, steps_per_epoch=-(-len(split.train) // recipe.batch_size))
     measured = {*range(measure_every, recipe.epochs, measure_every), recipe.epochs}
-    recorder = _recorder(task, canvas, showcase, measured, on_step, on_epoch)
+    recorder = _recorder(experiment, canvas, showcase, measured, on_step, on_epoch)
     network.fit(
         task.inputs(split.train),
         task.targets(split.train),
@@ -179,32 +154,34 @@ def train(
         history=recorder.history,
         epoch_seconds=recorder.epoch_seconds,
         outputs=recorder.outputs,
-        forming=np.stack(recorder.forming),
+        snapshots=np.stack(recorder.snapshots),
     )
 
 
 def _recorder(
-    task: Task,
+    experiment: Experiment,
     canvas: Canvas,
     showcase: npt.NDArray[Any],
     measured: set[int],
     on_step: Callable[[], None],
     on_epoch: Callable[[Row], None],
 ) -> Any:
-    """Make the Keras callback that keeps what `Fit` holds; a function, since its base class comes with Keras."""
+    """Return the Keras callback that keeps what `Fit` holds; a function, since its base class comes with Keras."""
     import keras
+
+    task = experiment.task
 
     class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         def on_train_begin(self, logs: Any = None) -> None:
             self.history: list[Row] = []
             self.epoch_seconds: list[float] = []
-            self.forming: list[Floats] = []
+            self.snapshots: list[Floats] = []
             self.inputs = task.inputs(canvas.dataset)
             self._measure()
 
         def _measure(self) -> None:
             self.outputs = self.model.predict(self.inputs, batch_size=128, verbose=0)
-            self.forming.append(task.predictions(self.outputs[showcase]))
+            self.snapshots.append(task.predictions(self.outputs[showcase]))
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
             self.started = perf_counter()
@@ -217,7 +194,7 @@ def _recorder(
             if epoch + 1 not in measured:
                 return
             self._measure()
-            row = {"epoch": epoch + 1, **score(task, canvas, self.outputs)}
+            row = {"epoch": epoch + 1, **score(experiment, canvas, self.outputs)}
             self.history.append(row)
             on_epoch(row)
 

@@ -1,0 +1,1 @@
+"""The files of one cell, and one training as one tracked run."""

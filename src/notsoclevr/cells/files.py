@@ -1,0 +1,302 @@
+"""The files of one cell, results/<model>-<split>/: written whole by a training, read by everything that follows.
+
+model.keras        the fitted network; pixels in, pixels out
+metrics.json       what was trained and how good it is; the same bytes whenever the same experiment is trained on the
+                   same machine
+history.csv        a row an epoch, measured on the training set and the test set
+predictions.npz    what it says at every position, in the order of the dataset: coordinates uint8 (n, 2), is_test
+                   bool (n,), predictions float16 (n, 64, 64) or float32 (n, 2), points float32 (n, 2) where an image
+                   names a point, a metric a name ("exact", ...), and snapshots (1 + epochs, k, ...): predictions for
+                   the showcase squares, whose places are in showcase (k,), before training and after each epoch
+figures/           the pictures
+run.json           the MLflow run it was logged as      } of one machine, ignored by git; no stage
+timings.json       how long the training took           } depends on them
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from notsoclevr.config import PARAMS, Config, check
+from notsoclevr.dataset import MARGIN, POSITIONS
+from notsoclevr.errors import StudyError
+from notsoclevr.evaluation import Canvas, summarise
+from notsoclevr.experiment import Experiment
+from notsoclevr.files import atomic_write, write_json, write_rows
+from notsoclevr.models import MODELS, Model
+from notsoclevr.splits import SPLITS, Split
+from notsoclevr.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    import keras
+
+    from notsoclevr.training import Fit
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cell:
+    """A trained cell as its files tell it.
+
+    Args:
+        directory: Where they are.
+        metrics: Content of metrics.json.
+        history: Rows of history.csv.
+        predictions: Arrays of predictions.npz by name.
+    """
+
+    directory: Path
+    metrics: dict[str, Any]
+    history: list[Row]
+    predictions: dict[str, npt.NDArray[Any]]
+
+    @property
+    def name(self) -> str:
+        """<model>-<split>."""
+        return f"{self.metrics['model']}-{self.metrics['split']}"
+
+    @property
+    def experiment(self) -> Experiment:
+        """What was trained."""
+        return Experiment(
+            model=self.metrics["model"],
+            split=SPLITS[self.metrics["split"]](**self.metrics["split_arguments"]),
+            seed=self.metrics["seed"],
+            recipe=self.model.recipe(**self.metrics["recipe"]),
+        )
+
+    @property
+    def model(self) -> Model:
+        """Its entry in the table of models."""
+        return MODELS[self.metrics["model"]]
+
+    @property
+    def task(self) -> Task:
+        """Its task."""
+        return TASKS[self.model.task]
+
+    @property
+    def split(self) -> Split:
+        """The split that it was trained on, with its arguments."""
+        return self.experiment.split
+
+    @property
+    def points(self) -> npt.NDArray[Any] | None:
+        """The point (row, column) that it names at every position, (n, 2); None if it names none."""
+        return self.predictions["predictions"] if self.task.answer == "point" else self.predictions.get("points")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A cell of the matrix that cannot be shown.
+
+    Args:
+        model: Its model.
+        split: Its split.
+        reason: What is wrong with its files, in one line.
+    """
+
+    model: str
+    split: str
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """<model>-<split>."""
+        return f"{self.model}-{self.split}"
+
+
+def save(directory: Path, experiment: Experiment, canvas: Canvas, fit: Fit, showcase: npt.NDArray[Any]) -> None:
+    """Write model.keras, metrics.json, history.csv and predictions.npz.
+
+    Args:
+        directory: Where to.
+        experiment: What was trained.
+        canvas: The examples.
+        fit: What came of it.
+        showcase: Places in the canvas of the showcase squares.
+    """
+    save_network(directory / "model.keras", fit.network)
+    metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network.count_params())
+    write_json(directory / "metrics.json", metrics)
+    write_rows(directory / "history.csv", fit.history)
+    save_predictions(directory / "predictions.npz", experiment.task, canvas, fit, showcase)
+
+
+def save_network(path: Path, network: keras.Model) -> None:
+    """Write a network as a .keras file, the same bytes for the same network."""
+    network.save(path)
+    make_reproducible(path)
+
+
+def make_reproducible(path: Path) -> None:
+    """Write a .keras file anew, without the time of writing and the places in memory that Keras notes in it."""
+    with ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    metadata = json.loads(members["metadata.json"])
+    members["metadata.json"] = json.dumps({"keras_version": metadata["keras_version"]}).encode()
+    numbers: dict[bytes, bytes] = {}
+    members["config.json"] = re.sub(
+        rb'(?<="shared_object_id": )\d+',
+        lambda found: numbers.setdefault(found[0], str(len(numbers)).encode()),
+        members["config.json"],
+    )
+    with ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(ZipInfo(name), content)  # which is of 1980
+
+
+def save_predictions(path: Path, task: Task, canvas: Canvas, fit: Fit, showcase: npt.NDArray[Any]) -> None:
+    """Write predictions.npz; images at half precision, points at single precision."""
+    kind = np.float32 if task.answer == "point" else np.float16
+    arrays = {
+        "coordinates": canvas.dataset.coordinates,
+        "is_test": canvas.is_test,
+        "predictions": task.predictions(fit.outputs).astype(kind),
+        "showcase": showcase,
+        "snapshots": fit.snapshots.astype(kind),
+        **task.measure(canvas.dataset, fit.outputs),
+    }
+    if task.answer == "image" and task.points:
+        arrays["points"] = task.points(fit.outputs)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def save_timings(directory: Path, epoch_seconds: list[float], total_seconds: float) -> None:
+    """Write timings.json.
+
+    Args:
+        directory: Where to.
+        epoch_seconds: Time that each epoch trained, without what was measured after it.
+        total_seconds: Time of the whole command, from its start until the results were written.
+    """
+    timings = {
+        "train_seconds": sum(epoch_seconds),
+        "total_seconds": total_seconds,
+        "epoch_seconds": epoch_seconds,
+    }
+    with atomic_write(directory / "timings.json") as path:
+        write_json(path, timings)
+
+
+def load_timings(cell: Cell) -> dict[str, Any]:
+    """Load timings.json; nothing where there is none that can be read, as after a checkout from DVC's cache."""
+    try:
+        return dict(json.loads((cell.directory / "timings.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def load(directory: Path, home: Path | None = None) -> Cell:
+    """Load the files of a cell.
+
+    Args:
+        directory: Where they are.
+        home: Where they will be, if they are about to move.
+
+    Raises:
+        StudyError: A file is missing or is not what a training writes.
+    """
+    remedy = "train it again with `dvc repro` or `notsoclevr train`"
+    try:
+        metrics = json.loads((directory / "metrics.json").read_text("utf-8"))
+        with (directory / "history.csv").open(newline="", encoding="utf-8") as table:
+            history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(table)]
+        # np.load leaves a file open that it opened itself and cannot read
+        with (directory / "predictions.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            predictions = {name: arrays[name] for name in arrays.files}
+        cell = Cell(directory=home or directory, metrics=metrics, history=history, predictions=predictions)
+        if not cell.name or metrics["model"] not in MODELS or not history:
+            raise StudyError(f"{directory}: holds the results of {cell.name}; {remedy}")
+        if problem := _mismatch(cell):
+            raise StudyError(f"{directory}: {problem}; {remedy}")
+    except FileNotFoundError as error:
+        raise StudyError(f"{error.filename}: no such file; {remedy}") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
+        raise StudyError(
+            f"{directory}: its results cannot be read ({type(error).__name__}: {error}); {remedy}"
+        ) from None
+    return cell
+
+
+def _mismatch(cell: Cell) -> str | None:
+    """Return what is in the files of a cell though no training on Not-so-Clevr writes it; None if there is nothing.
+
+    Raises:
+        LookupError: An array, a model or a split is not there at all.
+        StudyError: The recipe, or the arguments of the split, are none.
+    """
+    n, arrays, epochs, task = POSITIONS**2, cell.predictions, len(cell.history), cell.task
+    shapes: dict[str, tuple[int, ...]] = {
+        "coordinates": (n, 2),
+        "is_test": (n,),
+        "predictions": (n, *task.answer_shape),
+        **{metric.name: (n,) for metric in task.metrics},
+        "snapshots": (1 + epochs, len(arrays["showcase"]), *task.answer_shape),
+    }
+    if task.answer == "image" and task.points:
+        shapes["points"] = (n, 2)
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape:
+            return f"{name} of predictions.npz has the shape {arrays[name].shape}, not {shape}"
+        if not np.isfinite(arrays[name]).all():
+            return f"{name} of predictions.npz is not finite everywhere"
+    centres = np.stack(np.divmod(np.arange(n), POSITIONS), axis=1) + MARGIN
+    if not np.array_equal(arrays["coordinates"], centres):
+        return "coordinates of predictions.npz are not the positions of Not-so-Clevr, row by row"
+    measured = [f"{part}_{name}" for part in ("train", "test") for name in ("loss", *(m.name for m in task.metrics))]
+    needed = {
+        "metrics.json": (cell.metrics, ["seed", "recipe", "parameters", "epochs", "epochs_to_perfect", *measured]),
+        "history.csv": (cell.history[0], ["epoch", *measured]),
+    }
+    for name, (content, keys) in needed.items():
+        if missing := [key for key in keys if key not in content]:
+            return f"{name} has no {', '.join(missing)}"
+    for key in ("seed", "parameters", "epochs", *measured):
+        if not isinstance(cell.metrics[key], int | float):
+            return f"{key} of metrics.json is {cell.metrics[key]!r}, no number"
+    if not np.isin(arrays["showcase"], np.arange(n)).all():
+        return "showcase of predictions.npz has places that are not on the canvas"
+    place = cell.directory / "metrics.json"
+    check(cell.model.recipe, cell.metrics["recipe"], place, "recipe")
+    check(SPLITS[cell.metrics["split"]], cell.metrics["split_arguments"], place, "split_arguments")
+    if cell.split.name != cell.metrics["split"] or cell.metrics["task"] != cell.model.task:
+        return "metrics.json contradicts itself"
+    return None
+
+
+def load_matrix(directory: Path, config: Config) -> tuple[list[Cell], list[Missing]]:
+    """Load the cells of the comparison, and the reasons why others are missing.
+
+    Args:
+        directory: The folder of their folders.
+        config: What they should be: the models and splits, and how the splits divide the examples.
+
+    Returns:
+        The cells and the missing ones, each by model, then split.
+    """
+    cells: list[Cell] = []
+    missing: list[Missing] = []
+    for model, split in config.cells:
+        name = f"{model}-{split}"
+        try:
+            cell = load(directory / name)
+            if cell.name != name:
+                raise StudyError(f"{cell.directory}: holds the results of {cell.name}")
+            if cell.split != config.splits[split]:
+                raise StudyError(f"{cell.directory}: was trained on another {split} split than that of {PARAMS}")
+            cells.append(cell)
+        except StudyError as error:
+            missing.append(Missing(model=model, split=split, reason=str(error)))
+    return cells, missing

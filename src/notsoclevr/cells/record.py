@@ -1,0 +1,87 @@
+"""What MLflow is told of a cell."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import accumulate
+from pathlib import Path
+
+from notsoclevr.cells.files import Cell, load_timings
+from notsoclevr.dataset import SplitDataset
+from notsoclevr.experiment import Experiment
+from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
+
+
+def describe(experiment: Experiment) -> Run:
+    """Return the run of an experiment that is about to be trained."""
+    settings = experiment.settings()
+    return Run(
+        experiment=experiment.entry.task,
+        name=experiment.name,
+        params=settings,
+        tags={"task": experiment.entry.task} | {name: settings[name] for name in ("model", "split", "seed")},
+    )
+
+
+def digest(*paths: Path) -> str:
+    """Return a fingerprint of files that are the same whenever the same experiment is trained."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
+def find_run(store: Store, cell: Cell) -> str | None:
+    """Return the id of the newest finished run of a cell, or None."""
+    return store.find(cell.model.task, _digest(cell))
+
+
+def _digest(cell: Cell) -> str:
+    return digest(cell.directory / "metrics.json", cell.directory / "history.csv")
+
+
+def collect(cell: Cell, split: SplitDataset) -> Outcome:
+    """Return what came of a cell, from its files.
+
+    Args:
+        cell: The cell.
+        split: The examples it was trained and tested on.
+    """
+    import coordconv  # which imports Keras
+
+    timings, epochs = load_timings(cell), int(cell.history[-1]["epoch"])
+    elapsed = [0.0, *accumulate(timings.get("epoch_seconds", [0.0] * epochs))]  # by epoch
+    points = [
+        Point(name, value, step=int(row["epoch"]), seconds=elapsed[int(row["epoch"])])
+        for row in cell.history
+        for name, value in row.items()
+        if name != "epoch"
+    ]
+    last = {"parameters": cell.metrics["parameters"]}
+    perfect = cell.metrics["epochs_to_perfect"]
+    if perfect:
+        last["epochs_to_perfect"] = perfect
+    if timings:
+        last["train_seconds"] = elapsed[-1]
+        if perfect:
+            last["seconds_to_perfect"] = elapsed[int(perfect)]
+    points += [Point(name, value) for name, value in last.items()]
+    name = cell.metrics["split"]
+    figures = cell.directory / "figures"
+    return Outcome(
+        digest=_digest(cell),
+        metrics=points,
+        files=[
+            (figures, "figures"),
+            *((cell.directory / name, "") for name in ("metrics.json", "history.csv", "predictions.npz")),
+        ],
+        images={"snapshots": {int(path.stem): path for path in sorted((figures / "snapshots").glob("*.png"))}},
+        data=[
+            Data(
+                name=f"{name}-{part}",
+                context=context,
+                source=f"data/{name}.npz",
+                features=getattr(split, part).coordinates,
+                targets=getattr(split, part).squares,
+            )
+            for part, context in (("train", "training"), ("test", "testing"))
+        ],
+        network=Network(path=cell.directory / "model.keras", code=Path(coordconv.__file__).parent),
+    )

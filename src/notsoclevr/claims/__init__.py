@@ -1,0 +1,1 @@
+"""The published claims, the rows that decide them, and the verdicts."""

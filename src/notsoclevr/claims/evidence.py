@@ -1,0 +1,127 @@
+"""Evidence: the rows that claims are held to, and the experiments that should have one.
+
+A source of rows is a study, a folder of studies/, or "ramps": the coordinate transform without training of
+`notsoclevr.claims.ramps`, computed here over the whole dataset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from notsoclevr import dataset
+from notsoclevr.claims import ramps
+from notsoclevr.errors import StudyError
+from notsoclevr.models import MODELS
+from notsoclevr.studies.rows import CONTENT, MEASURED, load_table
+from notsoclevr.studies.spec import load_study, text
+from notsoclevr.tasks import METRICS, TASKS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Experiments, with what was measured of each.
+
+    Args:
+        name: As a claim gives it.
+        content: Columns that experiments are picked by.
+        measured: Columns that may be looked at.
+        table: A row an experiment, with these columns and `experiment`, what it is but for the seed, `seed`, "" if it
+            has none, and `missing`, the reason why nothing was measured, "" if something was.
+    """
+
+    name: str
+    content: Sequence[str]
+    measured: Sequence[str]
+    table: pd.DataFrame
+
+
+class Sources:
+    """The sources of a repository, each opened when it is first asked for.
+
+    Args:
+        root: The repository.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._opened: dict[str, Source] = {}
+        self.names = [*(path.parent.name for path in sorted(root.glob("studies/*/study.yaml"))), "ramps"]
+
+    def __getitem__(self, name: str) -> Source:
+        """Return a source of `names`.
+
+        Raises:
+            StudyError: Its files are not what they should be.
+        """
+        if name not in self._opened:
+            self._opened[name] = _open_ramps() if name == "ramps" else _open_study(name, self._root)
+        return self._opened[name]
+
+
+def _open_study(name: str, root: Path) -> Source:
+    study = load_study(root / "studies" / name / "study.yaml", root)
+    content = ("variant", "settings", *CONTENT)
+    asked = [
+        {"key": trial.key, "variant": trial.variant, "settings": trial.settings} | trial.content
+        for trial in study.trials
+    ]
+    table = pd.DataFrame(asked, columns=["key", *content], dtype=str).fillna("")
+    experiment = f"{name}, " + table["variant"] + ": " + table["model"] + "-" + table["split"] + " " + table["settings"]
+    table = table.join(load_table(study).set_index("key")[["error", *MEASURED]], on="key")
+    error = table["error"]
+    missing = ("failed: " + error).where(error != "", "").fillna("no row")
+    table = table.assign(experiment=experiment.str.rstrip(), missing=missing)
+    return Source(name=name, content=content, measured=MEASURED, table=table)
+
+
+def _open_ramps() -> Source:
+    shares = ramps.exact_shares(dataset.generate())
+    table = pd.DataFrame(shares.items(), columns=["task", "exact"])
+    table = table.assign(experiment="ramps, " + table["task"], seed="", missing="")
+    return Source(name="ramps", content=("task",), measured=("exact",), table=table)
+
+
+def pick(source: Source, where: Mapping[str, Any], at: str) -> pd.DataFrame:
+    """Return experiments of a source, those that nothing was measured of too.
+
+    Args:
+        source: Where from.
+        where: Columns to a value or a list of values, compared as tables write them.
+        at: The file and the key that the choice stands in, for the message.
+
+    Raises:
+        StudyError: A column is unknown, or one of the values picks nothing: then the test would mean something else
+            than it says.
+    """
+    wanted = {column: list(map(text, value if isinstance(value, list) else [value])) for column, value in where.items()}
+    chosen = pd.Series(True, source.table.index)
+    for column, values in wanted.items():
+        if column not in source.content:
+            raise StudyError(
+                f"{at}.where.{column} is no column to pick rows of {source.name} by; "
+                f"there are {', '.join(source.content)}"
+            )
+        own = source.table[column]
+        there = filter(None, own[chosen].unique())
+        chosen &= own.isin(values)
+        if not chosen.any():
+            raise StudyError(
+                f"{at}.where.{column} is {' or '.join(values) or 'empty'}; "
+                f"of what is left of {source.name} by then it is {', '.join(there) or 'always empty'}"
+            )
+    picked = source.table[chosen]
+    for column, values in wanted.items():
+        if idle := [value for value in values if value not in set(picked[column])]:
+            raise StudyError(f"{at}.where.{column} names {idle[0]}; no such experiment of {source.name} has the rest")
+    return picked
+
+
+def applies(column: str, model: str) -> bool:
+    """Return whether a column has a value for a model: those of a metric do where its task has that metric."""
+    metric = METRICS.get(column.removeprefix("train_").removeprefix("test_"))
+    return metric is None or metric in TASKS[MODELS[model].task].metrics

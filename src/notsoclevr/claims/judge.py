@@ -1,0 +1,188 @@
+"""Verdicts: what our rows say to the published claims.
+
+A claim holds if all its tests pass, holds in part if some do, and does not hold if none does. If rows of a test are
+missing the claim is not tested, whatever the other tests say: nothing passes for want of evidence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from notsoclevr.claims.evidence import Sources, applies, pick
+from notsoclevr.claims.spec import Against, Claim, Test, load
+from notsoclevr.errors import StudyError
+from notsoclevr.studies.rows import BECAME_PERFECT, BY_EPOCH, is_perfect
+
+VERDICTS = ("holds", "holds in part", "does not hold", "not tested")
+STATISTICS = {"median": "median", "lowest": "min", "highest": "max", "share_perfect": "mean"}  # as pandas calls them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The rows of a test, or those it compares them with.
+
+    Args:
+        statistic: What they come to; None if too many of them are missing.
+        values: Of the finished rows.
+        seeds: The fewest that an experiment of them has finished with; None where there are no seeds.
+        missing: The experiments without a row: `experiment`, `seed` and `missing` of `Source.table`.
+    """
+
+    statistic: float | None
+    values: Sequence[float]
+    seeds: int | None
+    missing: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What the rows say to one test.
+
+    Args:
+        test: The test.
+        sides: Its rows, and those it compares them with.
+    """
+
+    test: Test
+    sides: Sequence[Side]
+
+    @property
+    def value(self) -> float | None:
+        """What is held to the bound; NaN, which passes nothing, if it has no answer, and None if rows are missing."""
+        own, other = self.sides[0].statistic, self.sides[-1].statistic
+        if own is None or other is None:
+            return None
+        if self.test.by is None:
+            return own
+        if self.test.by == "difference":
+            return own - other
+        if other == 0:
+            return math.inf if own > 0 else math.nan
+        return own / other
+
+    @property
+    def passes(self) -> bool | None:
+        """Whether the value is in the bounds; a rounding error of floating point does not decide."""
+        if self.value is None:
+            return None
+        slack = 1e-9 * max(1.0, abs(self.value)) if math.isfinite(self.value) else 0.0
+        low = -math.inf if self.test.at_least is None else self.test.at_least
+        high = math.inf if self.test.at_most is None else self.test.at_most
+        return low - slack <= self.value <= high + slack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A claim and what came of it.
+
+    Args:
+        group: Who made it, a field of `Ledger`.
+        claim: The claim.
+        findings: One a test.
+    """
+
+    group: str
+    claim: Claim
+    findings: Sequence[Finding]
+
+    @property
+    def verdict(self) -> str:
+        """One of VERDICTS."""
+        passes = [finding.passes for finding in self.findings]
+        if None in passes:
+            return "not tested"
+        if all(passes):
+            return "holds"
+        return "holds in part" if any(passes) else "does not hold"
+
+
+def judge(root: Path, path: Path) -> list[Judged]:
+    """Return the verdict on every claim, in their order.
+
+    Args:
+        root: The repository.
+        path: The file of the claims.
+
+    Raises:
+        StudyError: As `load` does; or a test names a study or a column that there is not, picks what no study asks for,
+            or looks at a column that does not apply to its rows; or the rows are not as they were written.
+    """
+    ledger, sources = load(path), Sources(root)
+    return [
+        Judged(
+            group=group,
+            claim=claim,
+            findings=[
+                _try(test, sources, f"{path}: {group}.{claim.id}.tests.{number}")
+                for number, test in enumerate(claim.tests)
+            ],
+        )
+        for group, claim in ledger.claims()
+    ]
+
+
+def _try(test: Test, sources: Sources, at: str) -> Finding:
+    sides = [_look(test, Against(), sources, at)]
+    if test.against:
+        sides.append(_look(test, test.against, sources, f"{at}.against"))
+    return Finding(test=test, sides=sides)
+
+
+def _look(test: Test, other: Against, sources: Sources, at: str) -> Side:
+    study, column = other.study or test.study, other.column or test.column
+    where = test.where if other.where is None else other.where
+    if study not in sources.names:
+        raise StudyError(f"{at}.study is {study!r}; there are {', '.join(sources.names)}")
+    source = sources[study]
+    for name in ("train_exact", "test_exact") if column is None else (column,):
+        if name not in source.measured:
+            raise StudyError(f"{at}.column is {name!r}; {source.name} has {', '.join(source.measured)}")
+    chosen = pick(source, where, at)
+    if column is not None and "model" in source.content:
+        for experiment, model in zip(chosen["experiment"], chosen["model"], strict=True):
+            if not applies(column, model):
+                raise StudyError(f"{at}.column is {column}, which does not apply to {experiment}")
+    finished = chosen["missing"] == ""
+    values = _values(chosen[finished], column, test, at)
+    fewest = int(finished.groupby(chosen["experiment"]).sum().min())
+    statistic = getattr(values, STATISTICS[other.statistic or test.statistic])
+    return Side(
+        statistic=float(statistic(skipna=False)) if fewest >= test.seeds else None,
+        values=values.tolist(),
+        seeds=fewest if "seed" in source.content else None,
+        missing=chosen.loc[~finished, ["experiment", "seed", "missing"]].to_dict("records"),
+    )
+
+
+def _values(rows: pd.DataFrame, column: str | None, test: Test, at: str) -> pd.Series[float]:
+    """Return the number that each finished row counts with."""
+    if column is None:
+        return is_perfect(rows).astype(float)
+    if column in BECAME_PERFECT:
+        return rows[column].fillna(math.inf)  # never
+    if column != BY_EPOCH:
+        return rows[column]
+    runs = rows[["experiment", "measure_every", "epochs", "train_seconds", BY_EPOCH]].to_dict("records")
+    return pd.Series([_by_epoch(run, test, at) for run in runs], dtype=float)
+
+
+def _by_epoch(run: Mapping[str, Any], test: Test, at: str) -> float:
+    """Return the best share that a run reached, or how many seconds it took to one."""
+    every, last = int(run["measure_every"]), int(run["epochs"])
+    # measured every so many epochs, and after the last one
+    shares = {min(number * every, last): float(share) for number, share in enumerate(run[BY_EPOCH].split(), 1)}
+    if test.seconds_until is not None:
+        epoch = min((epoch for epoch, share in shares.items() if share >= test.seconds_until), default=math.inf)
+        return float(run["train_seconds"]) * epoch / last
+    reached = [share for epoch, share in shares.items() if epoch <= (test.within_epochs or last)]
+    if not reached:
+        raise StudyError(
+            f"{at}.within_epochs is {test.within_epochs}; {run['experiment']} was first measured after {every}"
+        )
+    return max(reached)

@@ -1,0 +1,171 @@
+"""The ledger of claims: what was published about CoordConv, and the tests that decide it.
+
+studies/claims.yaml lists claims, each with its tests. A test picks rows of a study, takes a statistic of one column and
+holds it to a bound:
+
+    - id: deconv_classification_uniform
+      source: section 4
+      statement: Deconvolution classifies at most 86 % of unseen positions on the uniform split.
+      published: at most 86 %
+      tests:
+        - study: seeds
+          where: {model: deconv_classifier, split: uniform}
+          column: test_exact
+          statistic: highest
+          at_most: 0.865
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from notsoclevr.config import check, read_yaml
+from notsoclevr.recipes import FORBID, Count
+from notsoclevr.studies.rows import BY_EPOCH
+
+FILE = Path("studies/claims.yaml")
+
+Where = dict[str, Any]
+Bound = Annotated[float, Field(allow_inf_nan=False, strict=True)]
+Words = Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """Rows to compare those of a test with; what is not named here is as the test has it.
+
+    Args:
+        study: Where they are.
+        where: Which they are; it replaces that of the test, it does not add to it.
+        column: What to look at.
+        statistic: Of the values.
+    """
+
+    __pydantic_config__ = FORBID
+
+    study: Words | None = None
+    where: Where | None = None
+    column: Words | None = None
+    statistic: Literal["median", "lowest", "highest"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One condition of a claim.
+
+    Args:
+        study: Where the rows are: a folder of studies/, or "ramps".
+        where: Which they are: columns to a value or a list of values, all of which must be there.
+        statistic: Of the values of all those rows; "share_perfect" is the share of runs that ended perfect, with every
+            example of the training set and the test set answered exactly.
+        column: What to look at; none with "share_perfect". Never perfect counts as perfect after infinite time.
+        within_epochs: With "test_exact_by_epoch", whose value is the best that a run reached: epochs that it had.
+        seconds_until: With "test_exact_by_epoch": a share; the value is the seconds that a run was trained until it had
+            reached that, infinite if it never did.
+        against: Rows whose statistic is subtracted, or divided by.
+        by: Which of the two.
+        at_least: Least value that passes.
+        at_most: Greatest.
+        seeds: Seeds that every experiment must have finished with before the test says anything.
+    """
+
+    __pydantic_config__ = FORBID
+    __test__ = False  # pytest: this is no test of ours
+
+    study: Words
+    where: Where = field(default_factory=dict)
+    statistic: Literal["median", "lowest", "highest", "share_perfect"]
+    column: Words | None = None
+    within_epochs: Count | None = None
+    seconds_until: Bound | None = None
+    against: Against | None = None
+    by: Literal["difference", "ratio"] | None = None
+    at_least: Bound | None = None
+    at_most: Bound | None = None
+    seeds: Count = 1
+
+    def __post_init__(self) -> None:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("at_least is missing; a test takes at_least, at_most or both")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"at_least is {self.at_least}, more than at_most, which is {self.at_most}: nothing passes")
+        other = self.against or Against()
+        if self.statistic == "share_perfect":
+            named = {"column": self.column, "against.column": other.column, "against.statistic": other.statistic}
+            for name, value in named.items():
+                if value is not None:
+                    raise ValueError(f"{name} has no meaning with share_perfect; leave it out")
+        elif self.column is None:
+            raise ValueError(f"column is missing; {self.statistic} takes one")
+        for name in ("within_epochs", "seconds_until"):
+            if getattr(self, name) is not None and self.column != BY_EPOCH:
+                raise ValueError(f"{name} has a meaning for the column {BY_EPOCH} alone")
+        if self.within_epochs is not None and self.seconds_until is not None:
+            raise ValueError("within_epochs and seconds_until exclude each other")
+        if (self.against is None) != (self.by is None):
+            raise ValueError("against and by go together; one of them is missing")
+        if self.against == Against():
+            raise ValueError("against names nothing to compare with; it takes study, where, column or statistic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Something published that rows can decide.
+
+    Args:
+        id: Its name.
+        source: Where it stands.
+        statement: What it says, in our words.
+        published: Its figure.
+        tests: What must be true of the rows if it is.
+    """
+
+    __pydantic_config__ = FORBID
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    source: Words
+    statement: Words
+    published: Words
+    tests: Annotated[list[Test], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The claims, by who made them."""
+
+    __pydantic_config__ = FORBID
+
+    tutorial: list[Claim]
+    paper: list[Claim]
+    critics: list[Claim]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for group, claim in self.claims():
+            if claim.id in seen:
+                raise ValueError(f"{group}.{claim.id} stands there twice; an id names one claim")
+            seen.add(claim.id)
+        if not seen:
+            raise ValueError("tutorial, paper and critics hold no claims")
+
+    def claims(self) -> list[tuple[str, Claim]]:
+        """Return all claims in their order, each with the name of its group."""
+        return [(group.name, claim) for group in fields(self) for claim in getattr(self, group.name)]
+
+
+def load(path: Path) -> Ledger:
+    """Load the claims.
+
+    Args:
+        path: The file.
+
+    Raises:
+        StudyError: It cannot be read, or a key in it is misspelt, missing or of the wrong type, or a claim has no
+            tests, a test that says nothing, or the name of another claim.
+    """
+    ledger: Ledger = check(Ledger, read_yaml(path), path)
+    return ledger

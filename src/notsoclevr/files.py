@@ -1,0 +1,105 @@
+"""Files that are whole or not there, and the formats they are written in.
+
+What is not finished stands under a name of its own, `.<name>.<host>-<process>.part<suffix>`, which git and DVC ignore.
+A process that is killed cannot take it away; the next one that works in the same folder does.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+def part(folder: Path, name: str, suffix: str = "") -> Path:
+    """Return a path in `folder` for what this process has not finished, and clear what dead processes left there."""
+    _clear(folder)
+    return folder / f".{name}.{socket.gethostname()}-{os.getpid()}.part{suffix}"
+
+
+def _clear(folder: Path) -> None:
+    """Remove from a folder what processes of this host that are no more left unfinished there, as far as we may."""
+    ours = re.compile(rf"\..*\.{re.escape(socket.gethostname())}-(\d+)\.part.*", re.DOTALL)
+    for path in folder.glob(".*.part*"):
+        if (found := ours.fullmatch(path.name)) and not _is_alive(int(found[1])):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    from psutil import pid_exists  # only here, since `--help` should come at once
+
+    return bool(pid_exists(process))
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what was written there takes its place when the block ends well.
+
+    Args:
+        path: The file to write. Its folder is made if need be.
+
+    Yields:
+        The path to write to, with the suffix of `path`.
+
+    Raises:
+        OSError: The folder or the file cannot be written. `path` is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = part(path.parent, path.stem, path.suffix)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staging(directory: Path, root: Path) -> Iterator[Path]:
+    """Yield an empty folder outside results/; what is in it when the block ends well moves to `directory`.
+
+    A training that is killed then leaves nothing in results/, which the stage `evaluate` depends on. What it leaves at
+    the root is ignored by git and DVC, and cleared by the next training.
+
+    Args:
+        directory: Where the results go.
+        root: The repository, to stage in; for a `directory` that is elsewhere, the folder around it serves.
+
+    Raises:
+        OSError: One of the folders cannot be written. What was in `directory` is then still there, whole.
+    """
+    directory = directory.absolute()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = part(root if directory.is_relative_to(root) else directory.parent, directory.name)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a dead process that had this one's number
+    temporary.mkdir()
+    try:
+        yield temporary
+        directory.mkdir(exist_ok=True)
+        for new in temporary.iterdir():
+            old = directory / new.name
+            if old.is_dir():
+                shutil.rmtree(old)
+            shutil.move(new, old)  # a rename, but where a file system is mounted in between
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write a CSV file whose columns are the keys of the first row; None is an empty field."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file that a person can read and git can compare."""
+    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")

@@ -1,0 +1,39 @@
+"""The models: a module a family, and the table that names them.
+
+A module of this package holds, beside each other, the recipe class, the builder and the entry in the table of one
+model, or of a few that share a stack of layers; its entries are in `ENTRIES`. To add a model, add such a module and a
+section of params.yaml.
+
+Shapes are written with these letters: n examples, h = w = 64 rows and columns of the canvas, f channels.
+Painters and classifiers take coordinates (n, 2) and give a logit a pixel, (n, h, w, 1) from the first and (n, h * w)
+from the second; regressors take images (n, h, w, 1) and give coordinates (n, 2).
+Coordinates are (row, column) in pixels at both ends of every network: scaling is a layer of the network, so that a
+saved model needs nothing beside it.
+
+Keras is imported inside the builders: the table serves the command line, which must start at once.
+
+Source: the structures are those of the code that the paper's authors released, and of the tutorial where it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+
+from notsoclevr.models.model import Model
+from notsoclevr.tasks import TASKS
+
+__all__ = ["MODELS", "Model"]
+
+
+def _entries() -> Iterator[Model]:
+    for module in iter_modules(__path__):
+        yield from getattr(import_module(f"{__name__}.{module.name}"), "ENTRIES", ())
+
+
+# By task; in it first those that are told where they are, then the baselines.
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in sorted(_entries(), key=lambda model: ([*TASKS].index(model.task), not model.coordinates))
+}

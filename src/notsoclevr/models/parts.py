@@ -1,0 +1,87 @@
+"""Layers that several models share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from notsoclevr.dataset import CANVAS
+from notsoclevr.recipes import CoordConvRecipe, Recipe
+
+CENTRE = (CANVAS - 1) / 2  # of the canvas, and half its extent, in pixels
+
+
+def coordinates_in(recipe: Recipe) -> tuple[Any, Any]:
+    """Return the input of a painter or classifier and what its first trained layer sees: two (n, 2) tensors."""
+    from keras import Input, layers
+
+    inputs = Input((2,), name="coordinates")
+    if recipe.scale_coordinates:
+        return inputs, layers.Rescaling(1 / CENTRE, offset=-1, name="to_unit")(inputs)
+    return inputs, inputs
+
+
+def coordinates_out(x: Any, recipe: Recipe) -> Any:
+    """Return the output of a regressor, (n, 2), from that of its last trained layer."""
+    from keras import layers
+
+    return layers.Rescaling(CENTRE, offset=CENTRE, name="to_pixels")(x) if recipe.scale_coordinates else x
+
+
+def tiled(coordinates: Any) -> Any:
+    """Return the two numbers repeated at every pixel: (n, 2) -> (n, h, w, 2)."""
+    from keras import layers
+
+    x = layers.RepeatVector(CANVAS * CANVAS, name="tile")(coordinates)  # (n, h * w, 2)
+    return layers.Reshape((CANVAS, CANVAS, 2), name="canvas")(x)
+
+
+def convolution(recipe: CoordConvRecipe, place: int, filters: int, kernel_size: int, **arguments: Any) -> Any:
+    """Return the layer at a place, from 1, of a stack: a CoordConv or a plain convolution, as the recipe says."""
+    from keras import layers
+
+    from coordconv import CoordConv2D
+
+    arguments["kernel_initializer"] = recipe.kernel_initializer
+    if recipe.coordinate_layers == "every" or (recipe.coordinate_layers == "first" and place == 1):
+        if getattr(recipe, "separate_coordinates", False):
+            arguments["coord_kernel_size"] = 1
+        return CoordConv2D(filters, kernel_size, radius=recipe.radius, **{"name": f"coordconv_{place}"} | arguments)
+    return layers.Conv2D(filters, kernel_size, **{"name": f"conv_{place}"} | arguments)
+
+
+def pointwise_stack(coordinates: Any, recipe: CoordConvRecipe) -> Any:
+    """Return the paper's CoordConv classifier on coordinates: (n, 2) -> (n, h, w, 1).
+
+    They are tiled, coordinate channels are added, and five 1x1 convolutions follow.
+    """
+    x = tiled(coordinates)
+    for place, filters in enumerate((32, 32, 64, 64), start=1):
+        x = convolution(recipe, place, filters, 1, activation="relu")(x)
+    return convolution(recipe, 5, 1, 1, name="logits")(x)
+
+
+def image_in(pixel_value: float) -> tuple[Any, Any]:
+    """Return the input of a regressor and the image that its first trained layer sees: two (n, h, w, 1) tensors."""
+    from keras import Input, layers
+
+    inputs = Input((CANVAS, CANVAS, 1), name="image")
+    return inputs, layers.Rescaling(pixel_value, name="brighten")(inputs)
+
+
+def padded(x: Any, kernel_size: int, strides: int, padding: str) -> tuple[Any, str]:
+    """Return (n, h, w, f) padded as "same" would, but with what `padding` says, and the padding left for the layer."""
+    from keras import ops
+
+    if padding not in ("reflect", "circular"):
+        return x, padding
+    for axis in (1, 2):
+        length = x.shape[axis]
+        missing = max(kernel_size - strides if length % strides == 0 else kernel_size - length % strides, 0)
+        before, after = missing // 2, missing - missing // 2  # as TensorFlow divides them
+        if padding == "reflect":
+            amounts = [(0, 0)] * 4
+            amounts[axis] = (before, after)
+            x = ops.pad(x, amounts, mode="reflect")
+        else:
+            x = ops.take(x, [place % length for place in range(-before, length + after)], axis=axis)
+    return x, "valid"

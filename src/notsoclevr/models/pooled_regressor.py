@@ -1,0 +1,59 @@
+"""The paper's plain regressor for the uniform split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from notsoclevr.models.model import VERMILION, Model
+from notsoclevr.models.parts import convolution, coordinates_out, image_in, padded
+from notsoclevr.recipes import CoordConvRecipe, Count, Positive
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledRegressorRecipe(CoordConvRecipe):
+    """A plain convolutional regressor, shallow enough to go without padding.
+
+    Args:
+        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+        padding: As in `StridedRegressorRecipe`, or "valid", nothing: the picture shrinks from layer to layer.
+    """
+
+    pixel_value: Positive
+    width: Count
+    padding: Literal["same", "valid", "reflect", "circular"]
+
+
+def build_pooled_regressor(recipe: PooledRegressorRecipe) -> keras.Model:
+    """Return the paper's plain regressor for the uniform split: convolutions, max pooling and two dense layers."""
+    import keras
+    from keras import layers
+
+    inputs, x = image_in(recipe.pixel_value)
+    for i in range(1, 5):
+        x, padding = padded(x, 3, 1, recipe.padding)
+        x = convolution(recipe, i, 16 * recipe.width, 3, padding=padding, activation="relu")(x)
+        if i < 4:
+            x = layers.MaxPooling2D(2, name=f"pool_{i}")(x)
+    x = layers.Flatten()(x)  # (n, 8 * 8 * 16 c), of which "valid" leaves 4 * 4
+    x = layers.Dense(64, activation="relu", kernel_initializer=recipe.kernel_initializer, name="dense")(x)
+    x = layers.Dense(2, kernel_initializer=recipe.kernel_initializer, name="point")(x)
+    return keras.Model(inputs, coordinates_out(x, recipe))
+
+
+ENTRIES = (
+    Model(
+        name="pooled_regressor",
+        title="conv regressor, pooled",
+        short="conv, pooled",
+        task="regression",
+        recipe=PooledRegressorRecipe,
+        build=build_pooled_regressor,
+        coordinates=False,
+        colour=VERMILION,
+    ),
+)

@@ -1,0 +1,72 @@
+"""The paper's plain regressor for the quadrant split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from notsoclevr.models.model import PURPLE, Model
+from notsoclevr.models.parts import convolution, coordinates_out, image_in, padded
+from notsoclevr.recipes import CoordConvRecipe, Count, Positive
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StridedRegressorRecipe(CoordConvRecipe):
+    """A plain convolutional regressor.
+
+    Args:
+        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+        padding: What the convolutions see beyond the edge: "same" is zeros, "reflect" the picture in a mirror,
+            "circular" its other side. Without padding ("valid") nothing would be left of the picture.
+    """
+
+    pixel_value: Positive
+    width: Count
+    padding: Literal["same", "reflect", "circular"]
+
+
+def build_strided_regressor(recipe: StridedRegressorRecipe) -> keras.Model:
+    """Return the paper's plain regressor for the quadrant split: strided convolutions and a global average."""
+    import keras
+    from keras import layers
+
+    inputs, x = image_in(recipe.pixel_value)
+    f = 16 * recipe.width
+    # filters, kernel size, stride, batch normalisation before the activation
+    stack = (
+        (f, 5, 2, False),
+        (f, 1, 1, True),
+        (f, 3, 1, False),
+        (f, 3, 2, False),
+        (f, 3, 2, True),
+        (f, 3, 2, False),
+        (f, 1, 1, False),
+        (f, 3, 2, False),
+        (2, 3, 1, False),
+    )
+    for i, (filters, kernel_size, strides, norm) in enumerate(stack, start=1):
+        x, padding = padded(x, kernel_size, strides, recipe.padding)
+        x = convolution(recipe, i, filters, kernel_size, strides=strides, padding=padding)(x)
+        if norm:
+            x = layers.BatchNormalization(name=f"norm_{i}")(x)
+        x = layers.ReLU(name=f"relu_{i}")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (n, 2)
+    return keras.Model(inputs, coordinates_out(x, recipe))
+
+
+ENTRIES = (
+    Model(
+        name="strided_regressor",
+        title="conv regressor, strided",
+        short="conv, strided",
+        task="regression",
+        recipe=StridedRegressorRecipe,
+        build=build_strided_regressor,
+        coordinates=False,
+        colour=PURPLE,
+    ),
+)

@@ -1,0 +1,209 @@
+"""The ledger as files: reports/claims.md for people, reports/claims.csv for other programs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from notsoclevr.claims.judge import VERDICTS, Finding, Judged
+from notsoclevr.claims.spec import FILE, Test
+from notsoclevr.files import atomic_write, write_rows
+from notsoclevr.report.markdown import flat, table
+from notsoclevr.studies.rows import BY_EPOCH
+from notsoclevr.studies.spec import text
+
+GROUPS = {"tutorial": "The tutorial", "paper": "The paper", "critics": "Its critics"}
+OBVIOUS = ("study", "variant", "model", "split", "task")  # columns whose values need no name beside them
+PASSES = {None: "not tested", True: "yes", False: "no"}
+
+
+def counts(judged: Sequence[Judged]) -> str:
+    """Return how many claims have which verdict, in one line."""
+    found = Counter(each.verdict for each in judged)
+    return f"{len(judged)} claims: {', '.join(f'{verdict} {found[verdict]}' for verdict in VERDICTS)}"
+
+
+def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """Return the ledger as plain data, a record a claim.
+
+    Args:
+        judged: The claims.
+
+    Returns:
+        Texts, by these names: group, id, source, statement, published; measured, a list of what the rows say to each
+        test; seeds, the fewest that an experiment has, from test to test, "" where there are none; verdict; missing, a
+        list of the experiments that have no row.
+    """
+    return [
+        {
+            "group": each.group,
+            "id": each.claim.id,
+            "source": flat(each.claim.source),
+            "statement": flat(each.claim.statement),
+            "published": flat(each.claim.published),
+            "measured": _measured(each.findings),
+            "seeds": _seeds(each.findings),
+            "verdict": each.verdict,
+            "missing": _missing(each.findings),
+        }
+        for each in judged
+    ]
+
+
+def _measured(findings: Sequence[Finding]) -> list[str]:
+    """Return a text a test: the value, its spread, the bound and whether it passes."""
+    labels = _labels([finding.test for finding in findings])
+    return [f"{label}{': ' if label else ''}{_finding(each)}" for label, each in zip(labels, findings, strict=True)]
+
+
+def _labels(tests: Sequence[Test]) -> list[str]:
+    """Return for each test of a claim that in which it differs from the others."""
+    chosen = [{"study": test.study} | test.where for test in tests]
+    return [
+        ", ".join(_words(name, own[name]) for name in own if any(other.get(name) != own[name] for other in chosen))
+        for own in chosen
+    ]
+
+
+def _words(column: str, value: Any) -> str:
+    values = " or ".join(map(text, value if isinstance(value, list) else [value]))
+    return values if column in OBVIOUS else f"{column} {values}"
+
+
+def _finding(finding: Finding) -> str:
+    return f"{_quantity(finding.test)}{_value(finding)}, {_bound(finding.test)}: {PASSES[finding.passes]}"
+
+
+def _quantity(test: Test) -> str:
+    by = f"{test.by} of " if test.by else ""
+    if test.column is None:
+        return f"{by}share of runs that end perfect"
+    if test.column != BY_EPOCH:
+        return f"{by}{test.statistic} {test.column}"
+    if test.seconds_until is not None:
+        return f"{by}{test.statistic} of the seconds until test_exact was {_number(test.seconds_until)}"
+    until = f"within {test.within_epochs} epochs" if test.within_epochs else "of all epochs"
+    return f"{by}{test.statistic} of the best test_exact {until}"
+
+
+def _value(finding: Finding) -> str:
+    if finding.value is None:
+        return ""
+    test, values = finding.test, finding.sides[0].values
+    spread = f"{_number(min(values))} to {_number(max(values))}" if test.column and len(set(values)) > 1 else ""
+    if test.against is None:
+        return f" {_number(finding.value)}{f' ({spread})' if spread else ''}"
+    own, other = (_number(side.statistic or 0) for side in finding.sides)
+    what = "".join(f"{word} " for word in (test.against.statistic, test.against.column) if word)
+    return f" {_number(finding.value)} ({own}{f' [{spread}]' if spread else ''} against {what}{other})"
+
+
+def _bound(test: Test) -> str:
+    if test.at_least is not None and test.at_least == test.at_most:
+        return f"exactly {_number(test.at_least)}"
+    bounds = {"at least": test.at_least, "at most": test.at_most}
+    return " and ".join(f"{words} {_number(bound)}" for words, bound in bounds.items() if bound is not None)
+
+
+def _number(value: float) -> str:
+    """Return a number in four digits, but never one that is not whole as if it were."""
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return "infinite"
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    shown = f"{value:.4g}"
+    return shown if float(shown) != round(value) else repr(value)
+
+
+def _seeds(findings: Sequence[Finding]) -> str:
+    """Return on how many seeds a claim rests: the fewest that an experiment of a test has, from test to test."""
+    numbers = [side.seeds for finding in findings for side in finding.sides if side.seeds is not None]
+    return " to ".join(map(str, sorted({min(numbers), max(numbers)}))) if numbers else ""
+
+
+def _missing(findings: Sequence[Finding]) -> list[str]:
+    """Return the experiments that have no row, each with its seeds."""
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for finding in findings:
+        for side in finding.sides:
+            for row in side.missing:
+                seeds.setdefault((row["experiment"], row["missing"]), set()).add(int(row["seed"]))
+    return [
+        f"{experiment}, {_ranges(own)}{f' ({reason})' if reason != 'no row' else ''}"
+        for (experiment, reason), own in seeds.items()
+    ]
+
+
+def _ranges(seeds: Collection[int]) -> str:
+    """Return seeds in words, those that follow each other as a range."""
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    shown = ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return f"seed{'s' if len(seeds) > 1 else ''} {shown}"
+
+
+def markdown(judged: Sequence[Judged]) -> str:
+    """Return the ledger as a page for people."""
+    lines = [
+        "# The ledger of claims",
+        "",
+        f"{counts(judged)}.",
+        "",
+        "What was published, and what our rows say to it. The claims and the tests that decide them stand in",
+        f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row.",
+        "",
+    ]
+    ledger = records(judged)
+    header = ("claim", "published", "ours", "seeds", "verdict")
+    for group, title in GROUPS.items():
+        rows = [
+            (
+                f"{claim['statement']} ({claim['source']}; `{claim['id']}`)",
+                claim["published"],
+                "<br>".join(claim["measured"]),
+                claim["seeds"],
+                f"**{claim['verdict']}**",
+            )
+            for claim in ledger
+            if claim["group"] == group
+        ]
+        lines += [f"## {title}", "", *table(header, rows), ""] if rows else []
+    if untested := [f"- `{claim['id']}`: {'; '.join(claim['missing'])}" for claim in ledger if claim["missing"]]:
+        lines += ["## Missing rows", "", *untested, ""]
+    return "\n".join(lines)
+
+
+def write(reports: Path, judged: Sequence[Judged]) -> None:
+    """Write claims.md and claims.csv.
+
+    Args:
+        reports: Where to.
+        judged: The claims.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    rows = [
+        {
+            "source": f"{claim['group']}: {claim['source']}",
+            "claim": claim["statement"],
+            "published": claim["published"],
+            "measured": "; ".join(claim["measured"]),
+            "seeds": claim["seeds"],
+            "verdict": claim["verdict"],
+            "missing": "; ".join(claim["missing"]),
+        }
+        for claim in records(judged)
+    ]
+    with atomic_write(reports / "claims.md") as page, atomic_write(reports / "claims.csv") as sheet:
+        page.write_text(markdown(judged), "utf-8")
+        write_rows(sheet, rows)

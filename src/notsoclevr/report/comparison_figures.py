@@ -1,0 +1,100 @@
+"""Figures of the comparison: what all cells have to say, in one picture.
+
+They look like the figures of single cells, whose parts they use; a change here makes no cell train again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
+
+from notsoclevr.cells import figures
+from notsoclevr.cells.files import Cell
+
+POOR = "#B34700"  # of numbers of the baselines: FAR and WRONG are too dark and too light for letters
+
+
+def _distinct(cells: Sequence[Cell], key: str) -> list[str]:
+    """Return the models, splits or tasks of cells, each once."""
+    return list(dict.fromkeys(cell.metrics[key] for cell in cells))
+
+
+def _heading(cell: Cell) -> str:
+    return f"{cell.metrics['task']}\n{cell.model.title}"
+
+
+def save_maps(path: Path, cells: Sequence[Cell]) -> None:
+    """Write the maps of all cells, a column a model, a row a split."""
+    models, splits = _distinct(cells, "model"), _distinct(cells, "split")
+    figure = Figure(figsize=(2.0 * len(models) + 0.4, 2.45 * len(splits) + 0.7), layout="constrained")
+    grid = figure.subplots(len(splits), len(models), squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for cell in cells:
+        row, column = splits.index(cell.metrics["split"]), models.index(cell.metrics["model"])
+        axes = grid[row, column]
+        axes.set_axis_on()
+        figures.draw_map(axes, cell)
+        axes.set_title(("" if row else _heading(cell) + "\n") + figures.caption(cell), fontsize=8)
+        if not any(other.get_ylabel() for other in grid[row]):
+            axes.set_ylabel(f"{cell.metrics['split']} split", fontsize=10)
+    figures.add_legend(figure)
+    figures.save(figure, path)
+
+
+def save_finding(path: Path, cells: Sequence[Cell]) -> None:
+    """Write the finding so that it is seen in five seconds: maps in a row, and how much of each test set is right.
+
+    Args:
+        path: The picture.
+        cells: Cells of one split.
+    """
+    figure = Figure(figsize=(1.62 * len(cells) + 0.2, 3.1), layout="constrained")
+    for axes, cell in zip(figure.subplots(1, len(cells), squeeze=False).flat, cells, strict=True):
+        figures.draw_map(axes, cell)
+        axes.set(xticks=(), yticks=(), facecolor="white")
+        axes.spines[:].set_visible(False)
+        axes.set_title(_heading(cell), fontsize=8.5, color=figures.INK)
+        tests = cell.predictions["exact"][cell.predictions["is_test"]]
+        colour = figures.RIGHT if cell.model.coordinates else POOR
+        axes.set_xlabel(f"{tests.sum()} of {len(tests)}", fontsize=13, fontweight="bold", color=colour, labelpad=5)
+    framed = " (framed)" if figures.frame(cells[0]) else ""
+    figure.suptitle(f"Positions never trained on{framed} that are answered exactly, of each network", fontsize=11)
+    figures.add_legend(figure)
+    figures.save(figure, path)
+
+
+def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
+    """Write how all cells learned: exact test answers against epochs, a panel a task and split."""
+    tasks, splits = _distinct(cells, "task"), _distinct(cells, "split")
+    figure = Figure(figsize=(3.4 * len(tasks), 2.5 * len(splits) + 0.3), layout="constrained")
+    grid = figure.subplots(len(splits), len(tasks), squeeze=False, sharex=True, sharey=True)
+    for cell in cells:
+        axes = grid[splits.index(cell.metrics["split"]), tasks.index(cell.metrics["task"])]
+        axes.plot(
+            [row["epoch"] for row in cell.history],
+            [row["test_exact"] for row in cell.history],
+            color=cell.model.colour,
+            label=cell.model.title,
+            linewidth=1.5,
+            marker=".",
+            markersize=4,
+        )
+    for (i, j), axes in np.ndenumerate(grid):
+        axes.set(ylim=(-0.03, 1.03), xscale="log")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(f"{tasks[j]}, {splits[i]}", fontsize=10)
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=7)
+        if j == 0:
+            axes.set_ylabel("exact on the test set")
+        if i == len(splits) - 1:
+            axes.set_xlabel("epochs of training")
+    figures.save(figure, path)

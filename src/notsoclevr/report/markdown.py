@@ -1,0 +1,58 @@
+"""Markdown, as the pages in reports/ are written in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from notsoclevr.tasks import Metric
+
+NONE = "–"  # noqa: RUF001 - an en dash is what tables have for nothing
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int | None = None) -> list[str]:
+    """Return the lines of a table.
+
+    Args:
+        header: The name of each column.
+        rows: The cells of each row; what would end a cell or a line is made harmless.
+        words: Columns, from the left, that hold words; those after them are numbers and stand at the right. All by
+            default.
+    """
+    words = len(header) if words is None else words
+    rules = ["---"] * words + ["---:"] * (len(header) - words)
+    return [_line(header), _line(rules), *map(_line, rows)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    escaped = [flat(cell).replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+def flat(text: str) -> str:
+    """Return text in one line."""
+    return " ".join(text.split())
+
+
+def share(value: float | None) -> str:
+    """Return a share of 0 to 1 in percent, and a dash for none."""
+    if value is None:
+        return NONE
+    # never round up to a perfection, or down to a failure, that was not measured
+    shown = f"{value:.1%}"
+    if (shown == "100.0%") != (value == 1) or (shown == "0.0%") != (value == 0):
+        shown = f"{value:.2%}"
+    return shown.replace(".0%", "%").replace("%", " %")
+
+
+def quantity(metric: Metric, value: float) -> str:
+    """Return a value of a metric, with its unit."""
+    if metric.unit == "share":
+        return share(value)
+    return f"{value:.{metric.digits}f} {metric.unit}".strip()
+
+
+def span(values: Iterable[float], written: Callable[[float], str]) -> str:
+    """Return the lowest and the highest of some values, or the one that all of them are written as."""
+    values = list(values)
+    lowest, highest = written(min(values)), written(max(values))
+    return lowest if lowest == highest else f"{lowest.removesuffix(' %')} to {highest}"

@@ -1,0 +1,238 @@
+"""The report: a comparison as one HTML file that asks nothing of the network, to be explored in a browser.
+
+Python decides everything that is a statement (exact or not, shares, metrics, the headline) and draws the maps; the
+page's own script shows what is chosen. What it shows are the predictions of all positions, at this precision:
+
+- pixel probabilities in steps of 1/63, of the probability 1, or of the most likely pixel of the same image where that
+  alone is the answer; its probability is then there as a number;
+- points, metrics and probabilities that are printed as numbers: float32.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.image import imsave
+
+from notsoclevr.cells import figures
+from notsoclevr.cells.files import Cell, Missing
+from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SQUARE, generate
+from notsoclevr.files import atomic_write
+from notsoclevr.models import MODELS
+from notsoclevr.report.comparison import hardest_first, wording
+from notsoclevr.splits import SPLITS
+from notsoclevr.tasks import METRICS, TASKS, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = 63  # steps of a pixel's probability
+
+
+def _pack(array: npt.NDArray[Any]) -> str:
+    """Return the bytes of an array, little-endian, deflated, as base64."""
+    array = np.ascontiguousarray(array)
+    return base64.b64encode(zlib.compress(array.astype(array.dtype.newbyteorder("<")).tobytes(), 9)).decode()
+
+
+def quantise(task: Task, images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return the steps that the probabilities of pixels are shown in.
+
+    Args:
+        task: Their task.
+        images: Probabilities, (..., 64, 64).
+
+    Returns:
+        Steps of 1 / LEVELS, uint8 (..., 64, 64).
+    """
+    images = images.astype(np.float32)
+    if task.relative:
+        images = images / np.maximum(images.max(axis=(-2, -1), keepdims=True), np.finfo(np.float32).tiny)
+    steps: npt.NDArray[np.uint8] = np.rint(LEVELS * images).astype(np.uint8)
+    return steps
+
+
+def _numbers(cell: Cell) -> dict[str, str]:
+    """Pack what the page prints about each position."""
+    arrays, metric = cell.predictions, cell.task.metric
+    numbers = {"exact": _pack(arrays["exact"].astype(np.uint8)), metric: _pack(arrays[metric].astype(np.float32))}
+    if cell.points is not None:
+        numbers["points"] = _pack(cell.points.astype(np.float32))
+    if cell.task.relative:
+        numbers["probability"] = _pack(arrays["predictions"].max(axis=(1, 2)).astype(np.float32))
+    return numbers
+
+
+def _pixels(cell: Cell) -> dict[str, list[str]]:
+    """Pack the answers of a cell, in blocks, so that the page need not unpack them all.
+
+    Returns:
+        "blocks": of images, one a row of positions; "snapshots": one a showcase square, an image or a point an epoch.
+    """
+    task, snapshots = cell.task, cell.predictions["snapshots"].swapaxes(0, 1)  # (k, 1 + epochs, ...)
+    if task.answer == "point":
+        return {"blocks": [], "snapshots": [_pack(square) for square in snapshots]}
+    rows = cell.predictions["predictions"].reshape(POSITIONS, POSITIONS, CANVAS, CANVAS)
+    return {
+        "blocks": [_pack(quantise(task, row)) for row in rows],
+        "snapshots": [_pack(quantise(task, square)) for square in snapshots],
+    }
+
+
+def _map(cell: Cell) -> str:
+    file = io.BytesIO()
+    imsave(file, figures.map_image(cell), format="png")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _tested(cell: Cell) -> tuple[int, int]:
+    """Count the test positions that are answered exactly, and all of them."""
+    tests = cell.predictions["exact"][cell.predictions["is_test"]]
+    return int(tests.sum()), len(tests)
+
+
+def _entry(cell: Cell) -> dict[str, Any]:
+    """Return what the script of the page knows of a cell, but for its images."""
+    return {
+        "name": cell.name,
+        "model": cell.metrics["model"],
+        "title": cell.model.title,
+        "task": cell.metrics["task"],
+        "split": cell.metrics["split"],
+        "coordinates": cell.model.coordinates,
+        "colour": cell.model.colour,
+        "history": {name: [row[name] for row in cell.history] for name in cell.history[0]},
+        "showcase": cell.predictions["showcase"].tolist(),
+        "numbers": _numbers(cell),
+    }
+
+
+def _in_words(cell: Cell) -> dict[str, Any]:
+    """Return what stands in the markup about a cell."""
+    return {
+        "name": cell.name,
+        "model": cell.model,
+        "split": cell.metrics["split"],
+        "tested": _tested(cell),
+        "frame": figures.frame(cell),
+        "map": _map(cell),
+        "row": wording(cell),
+        "share": cell.metrics["test_exact"],
+    }
+
+
+def _headline(cells: Sequence[Cell]) -> dict[str, Any] | None:
+    """Return what cells of one split show: the worst network that is told where it is against the best that is not."""
+    sides = {side: [cell for cell in cells if cell.model.coordinates is side] for side in (True, False)}
+    if not all(sides.values()):
+        return None
+
+    def share(cell: Cell) -> float:
+        return _tested(cell)[0] / _tested(cell)[1]
+
+    def words(cell: Cell, of: Sequence[Cell]) -> dict[str, Any]:
+        return {
+            "title": cell.model.title,
+            "tested": _tested(cell),
+            "networks": len(of),
+            "alike": len({_tested(other) for other in of}) == 1,
+        }
+
+    return {
+        "worst": words(min(sides[True], key=share), sides[True]),
+        "best": words(max(sides[False], key=share), sides[False]),
+    }
+
+
+def _task(task: Task) -> dict[str, Any]:
+    """Return what the page knows of a task."""
+    lit = getattr(generate(), task.target)[0].sum()  # pixels of a target, which is a square
+    return {
+        "question": task.question,
+        "answer": task.answer,
+        "metric": task.metric,
+        "reach": math.isqrt(int(lit)) // 2,  # from the centre of a target to its edge, pixels
+    }
+
+
+def _claims(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the ledger, what is decided apart from what is not; None if there is none."""
+    if not claims:
+        return None
+    return {
+        "counts": Counter(claim["verdict"] for claim in claims).most_common(),
+        "decided": [claim for claim in claims if claim["verdict"] != "not tested"],
+        "open": [claim for claim in claims if claim["verdict"] == "not tested"],
+    }
+
+
+def write(
+    path: Path,
+    cells: Sequence[Cell],
+    missing: Sequence[Missing] = (),
+    claims: Sequence[Mapping[str, Any]] = (),
+    tables: Mapping[str, pd.DataFrame] | None = None,
+) -> None:
+    """Write the report.
+
+    Args:
+        path: The HTML file.
+        cells: What to show, in order.
+        missing: Cells that should be there too, and why they are not.
+        claims: The ledger, as `notsoclevr.report.claims.records` returns it.
+        tables: More to print: heading to a table of text, whose columns are left out where they are empty.
+    """
+    splits = hardest_first(cells)
+    groups: dict[str, list[str]] = {}  # models by task
+    for name in dict.fromkeys([*(cell.metrics["model"] for cell in cells), *(cell.model for cell in missing)]):
+        groups.setdefault(MODELS[name].task, []).append(name)
+    tasks = {name: _task(TASKS[name]) for name in groups}
+    metrics = {
+        metric.name: {name: getattr(metric, name) for name in ("label", "heading", "unit", "digits", "bounded")}
+        for metric in METRICS.values()
+    }
+    study = {
+        "canvas": CANVAS,
+        "margin": MARGIN,
+        "square": SQUARE,
+        "positions": POSITIONS,
+        "levels": LEVELS,
+        "tasks": tasks,
+        "metrics": metrics | {"loss": {"label": "loss", "heading": "loss", "unit": "", "digits": 4, "bounded": False}},
+        "tests": {
+            split: _pack(next(c for c in cells if c.metrics["split"] == split).predictions["is_test"].astype(np.uint8))
+            for split in splits
+        },
+        "cells": [_entry(cell) for cell in cells],
+    }
+    words = [_in_words(cell) for cell in cells]
+    environment = Environment(loader=PackageLoader(__name__, "."), autoescape=True, undefined=StrictUndefined)
+    environment.globals |= {"inline": lambda name: (Path(__file__).parent / name).read_text("utf-8")}
+    page = environment.get_template("template.html").render(
+        study=study,
+        cells=words,
+        by_place={(cell["model"].name, cell["split"]): cell for cell in words},
+        splits={name: SPLITS[name].question for name in splits},
+        groups=groups,
+        tasks=tasks,
+        metrics={name: METRICS[name] for name in METRICS if any(task["metric"] == name for task in tasks.values())},
+        missing=missing,
+        models=MODELS,
+        colours={name: getattr(figures, name.upper()) for name in ("right", "near", "wrong", "far", "mute")},
+        headline=_headline([cell for cell in cells if cell.metrics["split"] == splits[0]]),
+        pixels=map(_pixels, cells),
+        claims=_claims(claims),
+        tables={name: table.loc[:, (table != "").any()] for name, table in (tables or {}).items() if not table.empty},
+    )
+    with atomic_write(path) as temporary:
+        temporary.write_text(page, "utf-8")

@@ -1,0 +1,70 @@
+"""What MLflow is told of the comparison, and which networks it should call the best."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from notsoclevr.cells import record
+from notsoclevr.cells.files import Cell
+from notsoclevr.errors import StudyError
+from notsoclevr.evaluation import best
+from notsoclevr.tasks import TASKS
+from notsoclevr.tracking import Outcome, Point, Run, Store
+
+KIND = "comparison"
+
+
+def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
+    """Log the comparison as a run of its own, once, and register the best network of each task.
+
+    A comparison that is known already gets what it lacks, as when it was logged before its cells were. An experiment of
+    DVC registers nothing.
+
+    Args:
+        store: The store.
+        reports: Folder of the comparison.
+        cells: The cells in results/: those to register from, and those whose runs are linked.
+
+    Raises:
+        StudyError: comparison.csv is not what `evaluate` writes.
+    """
+    digest = record.digest(reports / "comparison.csv", reports / "index.html")
+    exact = _exact(reports / "comparison.csv")
+    points = [Point(f"{name}.test_exact", value) for name, value in exact.items()]
+    runs = {cell.name: (cell.model.task, record.find_run(store, cell)) for cell in cells}
+    links = {name: store.link(task, run_id) for name, (task, run_id) in runs.items() if run_id}
+    if run_id := store.find(KIND, digest):
+        store.complete(run_id, points, _describe(exact, links))
+    else:
+        run_id = store.open_run(Run(experiment=KIND, name=KIND, description=_describe(exact, links)))
+        store.finish(run_id, Outcome(digest=digest, metrics=points, files=[(reports, "")]))
+    if "DVC_EXP_NAME" in os.environ:  # an experiment is a trial: its cells may never become those of results/
+        return
+    for task in TASKS:
+        if own := [cell.metrics for cell in cells if cell.model.task == task]:
+            chosen = best(own)
+            _, run_id = runs[f"{chosen['model']}-{chosen['split']}"]
+            if run_id:
+                store.register(task, run_id, f"The best model of the {task} task, whatever its kind.")
+
+
+def _exact(table: Path) -> dict[str, float]:
+    """Load the share of its test set that each cell in comparison.csv answers exactly."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            return {f"{row['model']}-{row['split']}": float(row["test_exact"]) for row in csv.DictReader(file)}
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise StudyError(
+            f"{table}: cannot be read ({type(error).__name__}: {error}); make it again with `notsoclevr evaluate`"
+        ) from None
+
+
+def _describe(exact: Mapping[str, float], links: Mapping[str, str]) -> str:
+    """Return the comparison in Markdown, with links to the runs: the frame that MLflow shows the report in has none."""
+    lines = ["The report is the artifact `index.html`.", "", "| cell | exact on the test set |", "| --- | ---: |"]
+    for name, share in exact.items():
+        lines.append(f"| {f'[{name}]({links[name]})' if name in links else name} | {share:.2%} |")
+    return "\n".join(lines)

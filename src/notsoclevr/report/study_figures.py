@@ -1,0 +1,94 @@
+"""Figures of the studies: what many runs have to say, in one picture.
+
+The colours are those of the models: networks that are told where they are in blue, the baselines not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, PercentFormatter
+
+from notsoclevr.cells import figures
+from notsoclevr.models import MODELS
+from notsoclevr.splits import SPLITS
+from notsoclevr.studies.rows import is_perfect
+
+
+def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame]) -> None:
+    """Write every run of a study as a dot: how much of its test set it ended exact on, a line a kind of run.
+
+    Args:
+        path: The picture.
+        kinds: What to call a line, and its runs, none of which failed; each split has a panel.
+    """
+    splits = [split for split in SPLITS if any((runs["split"] == split).any() for runs in kinds.values())]
+    figure = Figure(figsize=(3.4 + 2.9 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
+    panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
+    for axes, split in zip(panels, splits, strict=True):
+        for place, runs in enumerate(kinds.values()):
+            _strip(axes, place, runs[runs["split"] == split])
+            if place:
+                axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
+        axes.text(1.05, -0.95, "perfect", fontsize=8, va="center", color=figures.INK)
+        axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
+        axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel="exact on the test set")
+        axes.set_title(split, fontsize=10)
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.label.set_size(8)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    figures.save(figure, path)
+
+
+def _strip(axes: Axes, place: int, runs: pd.DataFrame) -> None:
+    """Draw runs of one kind on the line of a place, and beside it how many of them ended perfect."""
+    if runs.empty:
+        return
+    exact = runs["test_exact"].sort_values()
+    # runs that ended alike stand beside each other, not on top of each other
+    alike = exact.groupby(exact)
+    n, of = alike.cumcount(), alike.transform("size")
+    heights = place + (n - (of - 1) / 2) * (0.7 / of).clip(upper=0.1)
+    colour = MODELS[runs["model"].iloc[0]].colour
+    axes.plot(exact, heights, ".", color=colour, markersize=5, alpha=0.7, clip_on=False)
+    perfect = is_perfect(runs)
+    colour = figures.RIGHT if perfect.all() else figures.INK
+    axes.text(1.05, place, f"{perfect.sum()} of {len(runs)}", color=colour, fontsize=8, va="center")
+
+
+def save_shares(path: Path, runs: pd.DataFrame) -> None:
+    """Write how little is enough: exact answers on the rest of the canvas against the share trained on, a panel a task.
+
+    Args:
+        path: The picture.
+        runs: On splits with a train_share; none of them failed.
+    """
+    runs = runs.assign(
+        task=runs["model"].map(lambda model: MODELS[model].task), share=runs["split_train_share"].astype(float)
+    )
+    panels = runs.groupby("task", sort=False)
+    figure = Figure(figsize=(3.4 * len(panels), 2.9), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)
+    for axes, (task, own) in zip(grid.flat, panels, strict=True):
+        for model, alike in own.groupby("model", sort=False):
+            exact = alike.groupby("share")["test_exact"].agg(["median", "min", "max"])
+            entry = MODELS[model]
+            axes.plot(exact.index, exact["median"], ".-", color=entry.colour, label=entry.title, linewidth=1.5)
+            axes.fill_between(exact.index, exact["min"], exact["max"], color=entry.colour, alpha=0.15, linewidth=0)
+        axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="share of the canvas trained on")
+        axes.set_title(task, fontsize=10)
+        axes.set_xticks((0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8))
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(axis="x", labelsize=7)
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=7)
+    grid.flat[0].set_ylabel("exact on the rest")
+    figures.save(figure, path)

@@ -1,0 +1,173 @@
+"""The engine of the studies: experiments to Dask workers, their rows into results.csv, runs into MLflow.
+
+The driver alone, which is this process, writes files and talks to MLflow.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from distributed import Client, Future, KilledWorker
+from distributed.scheduler import NoWorkerError
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from notsoclevr.errors import StudyError
+from notsoclevr.studies.cluster import local_cluster, remote_cluster
+from notsoclevr.studies.log import StudyLog, close_study, log_rows, open_study
+from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_summary, to_frame
+from notsoclevr.studies.spec import Study, Trial
+from notsoclevr.studies.trial import one_line, run_trial
+
+
+def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) -> int:
+    """Run the experiments of a study that have no row, and keep and log each as it ends.
+
+    It may be stopped at any time. What is under way then is lost, and is run when the study is run again.
+
+    Args:
+        root: The repository.
+        study: The study.
+        workers: Worker processes to start on this machine.
+        scheduler: Address of a Dask scheduler that has workers instead.
+
+    Returns:
+        How many rows hold an error.
+
+    Raises:
+        StudyError: results.csv is not as it was written or another process works on it, or no scheduler answers, or it
+            was lost, or all workers. The rows that are there stay.
+    """
+    try:
+        with FileLock(study.path.with_name(".study.lock"), timeout=0), _deferred_stop() as stop:
+            return _run(root, study, workers, scheduler, stop)
+    except Timeout:
+        raise StudyError(f"{study.path}: another process is running this study", exit_status=1) from None
+
+
+@contextmanager
+def _deferred_stop() -> Iterator[Callable[[], None]]:
+    """Keep Ctrl-C and SIGTERM until it is asked for them, so that they never strike in the middle of something.
+
+    A signal that raises wherever this process happens to be may leave a lock behind that the threads of Dask wait for.
+
+    Yields:
+        A function that raises what was asked for in the meantime: KeyboardInterrupt, or SystemExit.
+    """
+    asked: list[int] = []
+
+    def stop() -> None:
+        if asked:
+            raise KeyboardInterrupt if asked[0] == signal.SIGINT else SystemExit(128 + asked[0])
+
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        signal.signal(number, lambda number, _: asked.append(number))
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Callable[[], None]) -> int:
+    rows: dict[str, Row] = load_rows(study.results).to_dict("index")
+    missing = [trial for trial in study.trials if trial.key not in rows or rows[trial.key]["error"]]
+    cluster: AbstractContextManager[Client | None] = nullcontext()
+    if missing:
+        cluster = remote_cluster(scheduler) if scheduler else local_cluster(min(workers, len(missing)))
+    with cluster as client:
+        log, status = open_study(root, study), "KILLED"
+        try:
+            log_rows(log, own_rows(study, to_frame(rows.values())).to_dict("records"), stop)
+            if client:
+                _run_trials(client, study, missing, rows, log, stop, threads=None if scheduler else 1)
+            status = "FINISHED"
+        finally:
+            save_summary(study, to_frame(rows.values()))
+            close_study(log, status)
+    return sum(bool(rows[trial.key]["error"]) for trial in study.trials)
+
+
+def _run_trials(
+    client: Client,
+    study: Study,
+    trials: Sequence[Trial],
+    rows: dict[str, Row],
+    log: StudyLog,
+    stop: Callable[[], None],
+    threads: int | None,
+) -> None:
+    """Run experiments on a cluster, and keep and log the row of each as it ends.
+
+    Args:
+        client: Of the cluster.
+        study: The study.
+        trials: Those of its experiments that are to be run.
+        rows: Its rows by key, to be added to.
+        log: Where they are logged.
+        stop: Raises what the user asked for in the meantime.
+        threads: Processor cores that each may use, see `run_trial`.
+    """
+    before = len(study.trials) - len(trials)
+    futures = client.map(run_trial, trials, threads=threads, pure=False)
+    trial_of = {future.key: trial for future, trial in zip(futures, trials, strict=True)}
+    with tqdm(
+        total=len(study.trials),
+        initial=before,
+        desc=study.name,
+        disable=not sys.stderr.isatty(),
+        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
+    ) as bar:
+        for count, future in enumerate(_as_completed(futures, stop), start=before + 1):
+            trial = trial_of[future.key]
+            row = _outcome(future, trial)
+            if row is None:
+                raise StudyError(
+                    f"{study.path}: the scheduler or all workers were lost; {count - 1} of {len(study.trials)} rows "
+                    "are kept, run the study again to go on",
+                    exit_status=1,
+                )
+            rows[trial.key] = row
+            save_rows(study, to_frame(rows.values()))
+            log_rows(log, [row])
+            said = row["error"] or f"exact {float(row['train_exact']):.1%} train, {float(row['test_exact']):.1%} test"
+            if bar.disable:
+                print(f"{study.name} {count}/{len(study.trials)}  {trial.name}  {said}", file=sys.stderr, flush=True)
+            else:
+                bar.set_postfix_str(f"{trial.name}: {said}", refresh=False)
+                bar.update()
+
+
+def _as_completed(futures: Sequence[Future[Row]], stop: Callable[[], None]) -> Iterator[Future[Row]]:
+    """Yield futures as they end; `stop` is called between them, and every second."""
+    ended: SimpleQueue[Future[Row]] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    for _ in futures:
+        while True:
+            stop()
+            try:
+                future = ended.get(timeout=1)
+            except Empty:
+                continue
+            break
+        yield future
+
+
+def _outcome(future: Future[Row], trial: Trial) -> Row | None:
+    """Return the row of an experiment that ended; None if the cluster is no more, and the row with it."""
+    try:
+        row: Row = future.result()
+        return row
+    except KilledWorker:
+        return make_row(trial, {}, error="its worker process died each time it was run, perhaps for want of memory")
+    except NoWorkerError:
+        return None
+    except Exception as error:
+        return make_row(trial, {}, error=one_line(error)) if future.status == "error" else None

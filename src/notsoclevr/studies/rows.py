@@ -1,0 +1,196 @@
+"""The rows of a study: results.csv beside the study file has one an experiment, summary.csv one over its seeds.
+
+What decides an experiment is its key, so a row stays good for as long as the study asks for the same thing, whatever
+the study calls it. Where rows are written they are text, so that a number that was read is written again as it was; who
+looks at them gets numbers, see `load_table`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from notsoclevr.config import setting_names
+from notsoclevr.errors import StudyError
+from notsoclevr.files import atomic_write
+from notsoclevr.splits import argument_names
+from notsoclevr.studies.spec import Study, Trial, fingerprint, text
+from notsoclevr.tasks import METRICS
+
+Row = dict[str, str]
+
+NAMES = ("variant", "settings")
+CONTENT = ("model", "split", *(f"split_{name}" for name in argument_names()), "seed", *setting_names(), "measure_every")
+BECAME_PERFECT = ("epochs_to_perfect", "seconds_to_perfect")  # empty where a network never was
+SCORES = tuple(f"{part}_{name}" for name in METRICS for part in ("train", "test"))
+NUMBERS = ("parameters", *BECAME_PERFECT, "train_seconds", "train_loss", "test_loss", *SCORES)
+BY_EPOCH = "test_exact_by_epoch"  # a number a measured epoch, with blanks between them
+MEASURED = (*NUMBERS, BY_EPOCH)
+COLUMNS = ("key", *NAMES, *CONTENT, "error", *MEASURED)
+SUMMED_UP = ("train_exact", *(f"test_{name}" for name in METRICS), *BECAME_PERFECT)
+REMEDY = "take it back from git, or remove the line to have the experiment run again"
+
+
+def make_row(trial: Trial, measured: Mapping[str, Any], error: str = "") -> Row:
+    """Return the row of an experiment.
+
+    Args:
+        trial: The experiment.
+        measured: Values by the names of MEASURED; those that do not apply are left out.
+        error: Why there are none, in one line.
+    """
+    own = {"key": trial.key, "variant": trial.variant, "settings": trial.settings, "error": error}
+    return dict.fromkeys(COLUMNS, "") | own | trial.content | {name: text(value) for name, value in measured.items()}
+
+
+def to_frame(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
+    """Return rows as a frame of text with their keys as its index."""
+    return pd.DataFrame(list(rows), columns=list(COLUMNS), dtype=str).set_index("key", drop=False)
+
+
+def load_rows(path: Path) -> pd.DataFrame:
+    """Load results.csv as it was written.
+
+    Returns:
+        All its rows, as `to_frame` has them; none if there is no file.
+
+    Raises:
+        StudyError: The file was cut, or holds an unknown column, a row twice, or a value that is no number.
+    """
+    if not path.exists():
+        return to_frame([])
+    try:
+        content = path.read_text("utf-8")
+        lines = list(csv.reader(content.splitlines(keepends=True), strict=True))  # pandas fills up what was cut
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StudyError(f"{path}: cannot be read: {error}; {REMEDY}") from None
+    if not lines:
+        raise StudyError(f"{path}: is empty; take it back from git, or remove it to begin anew")
+    header, *lines = lines
+    if unknown := [name for name in header if name not in COLUMNS or header.count(name) > 1]:
+        raise StudyError(f"{path}: {unknown[0]} is no column of a study, or there twice; take the file back from git")
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(lines, start=2):
+        # a column that came later than the file is empty
+        row = dict.fromkeys(COLUMNS, "") | dict(zip(header, line, strict=False))
+        problem = "was cut or edited" if len(line) != len(header) else _problem(row)
+        if problem is None and row["key"] in rows:
+            problem = "its experiment has a row already"
+        if problem:
+            raise StudyError(f"{path}, line {number}: {problem}; {REMEDY}")
+        rows[row["key"]] = row
+    if not content.endswith("\n"):
+        raise StudyError(f"{path}, line {1 + len(lines)}: was cut; {REMEDY}")
+    return to_frame(rows.values())
+
+
+def _problem(row: Row) -> str | None:
+    """Return what is wrong with a row by itself; None if nothing is."""
+    if fingerprint({name: row[name] for name in CONTENT}) != row["key"]:
+        return "was edited: its key is not that of its settings"
+    for name in MEASURED:
+        try:
+            for value in row[name].split() if name == BY_EPOCH else filter(None, [row[name]]):
+                float(value)
+        except ValueError:
+            return f"{name} is {row[name]!r}, which is no number"
+    return None
+
+
+def own_rows(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the study's own experiments, in its order and under the names that it has for them now."""
+    trials = [trial for trial in study.trials if trial.key in rows.index]
+    names = {name: [getattr(trial, name) for trial in trials] for name in NAMES}
+    return rows.loc[[trial.key for trial in trials]].assign(**names)
+
+
+def save_rows(study: Study, rows: pd.DataFrame) -> None:
+    """Write results.csv, in the order of the study, whatever order its experiments ended in.
+
+    Rows of experiments that the study no longer asks for come last: they cost too much to be thrown away.
+    """
+    own = own_rows(study, rows)
+    with atomic_write(study.results) as path:
+        pd.concat([own, rows.drop(index=own.index)]).to_csv(path, index=False, lineterminator="\n")
+
+
+def to_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the study's own experiments, with numbers for what was measured.
+
+    Args:
+        study: The study.
+        rows: Of its results.csv, as text.
+
+    Returns:
+        A row an experiment that has run or failed, in the order of the study and under the names that it has for them
+        now. The columns are those of results.csv: NUMBERS as float64, NaN where there is none, all others as text.
+    """
+    own = own_rows(study, rows).reset_index(drop=True)
+    return own.assign(**own[list(NUMBERS)].map(lambda value: float(value or "nan")).astype(float))
+
+
+def load_table(study: Study) -> pd.DataFrame:
+    """Load the rows of a study's own experiments, see `to_table`.
+
+    Raises:
+        StudyError: results.csv is not as it was written.
+    """
+    return to_table(study, load_rows(study.results))
+
+
+def summarise(table: pd.DataFrame) -> pd.DataFrame:
+    """Compute a row for the experiments that differ by nothing but the seed.
+
+    Args:
+        table: Rows as `load_table` returns them.
+
+    Returns:
+        Their number, how many failed, how many ended perfect, and the median of each metric with its lowest and highest
+        value: text, as a table for people has it.
+    """
+    kinds = [name for name in (*NAMES, *CONTENT) if name != "seed"]
+    return pd.DataFrame([_summary(alike) for _, alike in table.groupby(kinds, sort=False)])
+
+
+def _summary(alike: pd.DataFrame) -> Row:
+    first, ended = alike.iloc[0], alike[alike["error"] == ""]
+    line = {name: first[name] for name in ("variant", "model", "split", "settings")}
+    line |= {"seeds": str(len(alike)), "failed": str(len(alike) - len(ended))}
+    line |= {"perfect": str(is_perfect(ended).sum())}
+    line |= {name: spread(ended[name]) for name in SUMMED_UP}
+    if int(first["measure_every"]) >= int(first["epochs"]):  # measured at the end alone: when is not known
+        line |= dict.fromkeys(BECAME_PERFECT, "")
+    return line
+
+
+def is_perfect(rows: Any) -> Any:
+    """Return whether every example of the training set and of the test set was answered exactly after the last epoch.
+
+    Args:
+        rows: A table as `load_table` returns it, or one row of it.
+
+    Returns:
+        A bool a row, or one bool.
+    """
+    return (rows["train_exact"] == 1) & (rows["test_exact"] == 1)
+
+
+def spread(values: Iterable[float]) -> str:
+    """Return the median of values, and in brackets the lowest and the highest if they differ; NaN is left out."""
+    known = pd.Series(values, dtype=float).dropna()
+    if known.empty:
+        return ""
+    median, lowest, highest = (f"{value:.4g}" for value in (known.median(), known.min(), known.max()))
+    return median if lowest == highest else f"{median} ({lowest} to {highest})"
+
+
+def save_summary(study: Study, rows: pd.DataFrame) -> None:
+    """Write summary.csv, if there is anything to sum up."""
+    table = to_table(study, rows)
+    if not table.empty:
+        with atomic_write(study.summary) as path:
+            summarise(table).to_csv(path, index=False, lineterminator="\n")

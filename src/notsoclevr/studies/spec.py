@@ -1,0 +1,209 @@
+"""Studies: a small file that names experiments.
+
+A study file (studies/<name>/study.yaml) is a list of blocks. Each field of a block is one value or a list of values,
+and a block stands for every combination of them:
+
+    about: Does the learning rate decide?
+    measure_every: 1
+    experiments:
+      - variant: rates
+        model: coordconv_regressor
+        split: [uniform, quadrant]
+        seed: [0, 1, 2]
+        settings:
+          models.coordconv_regressor.learning_rate: [0.001, 0.01]
+
+is 2 x 3 x 2 = 12 experiments. A setting is named by its path in params.yaml; what is not named is as it stands there.
+`settings` may also be a list of such mappings, for settings that change together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from notsoclevr.config import PARAMS, check, configure, read_yaml
+from notsoclevr.errors import StudyError
+from notsoclevr.experiment import Experiment
+from notsoclevr.models import MODELS
+from notsoclevr.recipes import FORBID, Count, Seed
+from notsoclevr.splits import SPLITS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    __pydantic_config__ = FORBID
+
+    variant: Annotated[str, Field(min_length=1)]
+    model: str | list[str]
+    split: str | list[str]
+    seed: Seed | list[Seed]
+    settings: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for axis, known in (("model", MODELS), ("split", SPLITS)):
+            if unknown := [name for name in _as_list(getattr(self, axis)) if name not in known]:
+                raise ValueError(f"{axis} is {unknown[0]!r}, which is no {axis}; there are {', '.join(known)}")
+        settings = {name: value for mapping in _as_list(self.settings) for name, value in mapping.items()}
+        axes = {name: getattr(self, name) for name in ("model", "split", "seed", "settings")}
+        for name, value in (axes | {f"settings.{name}": value for name, value in settings.items()}).items():
+            if value == []:
+                raise ValueError(f"{name} is an empty list; it takes at least one value")
+        one_each = [("models", _as_list(self.model)), ("splits", _as_list(self.split))]
+        sections = tuple(f"{section}.{names[0]}." for section, names in one_each if len(names) == 1)
+        if foreign := [name for name in settings if not name.startswith(sections)]:
+            wanted = "models.<model>.<setting> or splits.<split>.<setting>, of the one model or split of its block"
+            raise ValueError(f"settings.{foreign[0]} is no setting here; it takes {wanted}")
+
+    def combinations(self) -> Iterator[tuple[str, str, int, Mapping[str, Any]]]:
+        """Yield model, split, seed and settings of every experiment."""
+        for settings in _as_list(self.settings):
+            axes = (self.model, self.split, self.seed, *settings.values())
+            for model, split, seed, *values in itertools.product(*map(_as_list, axes)):
+                yield model, split, seed, dict(zip(settings, values, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    __pydantic_config__ = FORBID
+
+    about: str
+    experiments: Annotated[list[_Block], Field(min_length=1)]
+    measure_every: Count = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One experiment of a study.
+
+    Args:
+        variant: Name of its block.
+        settings: Where it differs from those of the same variant, model and split, as a person would write it.
+        experiment: What to train.
+        measure_every: Epochs from one measurement to the next.
+    """
+
+    variant: str
+    settings: str
+    experiment: Experiment
+    measure_every: int
+
+    @cached_property
+    def content(self) -> dict[str, str]:
+        """What decides the outcome, as results.csv has it, without what does not apply."""
+        values = self.experiment.settings() | {"measure_every": self.measure_every}
+        return {name: text(value) for name, value in values.items()}
+
+    @cached_property
+    def key(self) -> str:
+        """Fingerprint of the content."""
+        return fingerprint(self.content)
+
+    @property
+    def name(self) -> str:
+        """What to call it while it runs."""
+        settings = f" {self.settings}" if self.settings else ""
+        return f"{self.experiment.name}{settings} seed {self.experiment.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A study file.
+
+    Args:
+        path: The file.
+        about: What it asks.
+        trials: Its experiments, in its order.
+    """
+
+    path: Path
+    about: str
+    trials: Sequence[Trial]
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self.path.parent.name
+
+    @property
+    def results(self) -> Path:
+        """Its table."""
+        return self.path.with_name("results.csv")
+
+    @property
+    def summary(self) -> Path:
+        """The table of its experiments over their seeds."""
+        return self.path.with_name("summary.csv")
+
+
+def text(value: Any) -> str:
+    """Return a value as tables have it."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def fingerprint(content: Mapping[str, str]) -> str:
+    """Compute a fingerprint of what is not empty in a row, whatever columns others have beside it."""
+    filled = {name: value for name, value in sorted(content.items()) if value != ""}
+    return hashlib.sha256(json.dumps(filled).encode()).hexdigest()[:12]
+
+
+def load_study(path: Path, root: Path) -> Study:
+    """Load a study file.
+
+    Args:
+        path: The file.
+        root: The repository; its params.yaml has the settings that the study does not name.
+
+    Raises:
+        StudyError: The file cannot be read, names something unknown or a value out of range, or has no experiment or
+            one twice.
+    """
+    path = path.resolve()
+    file: _File = check(_File, read_yaml(path), path)
+    params = read_yaml(root / PARAMS)
+    chosen = [(block.variant, *combination) for block in file.experiments for combination in block.combinations()]
+    alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}  # experiments that differ in seed and settings
+    for variant, model, split, _, settings in chosen:
+        alike.setdefault((variant, model, split), []).append(settings)
+    varied = {kind: _varied(settings) for kind, settings in alike.items()}
+    trials: dict[str, Trial] = {}
+    for variant, model, split, seed, settings in chosen:
+        own = [name for name in settings if name in varied[variant, model, split]]
+        trial = Trial(
+            variant=variant,
+            settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in own),
+            experiment=configure(params, {"seed": seed, **settings}, path).experiment(model, split),
+            measure_every=file.measure_every,
+        )
+        if twin := trials.get(trial.key):
+            raise StudyError(
+                f"{path}: {trial.name} of {variant} stands there twice, first in {twin.variant}; once is enough"
+            )
+        trials[trial.key] = trial
+    return Study(path=path, about=file.about, trials=list(trials.values()))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _varied(alike: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the names of the settings that are not the same in all mappings."""
+    names = {name for settings in alike for name in settings}
+    return {name for name in names if len({text(settings.get(name)) for settings in alike}) > 1}
+
+
+def _short(name: str) -> str:
+    """Return the name of a setting without its path; the seed of a split is not that of a training."""
+    last = name.rpartition(".")[2]
+    return "split_seed" if last == "seed" else last

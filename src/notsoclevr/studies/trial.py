@@ -1,0 +1,62 @@
+"""What a worker does: one experiment in, one row out. It needs this package and nothing else, no file and no MLflow."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Any
+
+import numpy as np
+
+from notsoclevr.dataset import generate
+from notsoclevr.evaluation import Canvas, summarise
+from notsoclevr.studies.rows import BY_EPOCH, MEASURED, Row, make_row
+from notsoclevr.studies.spec import Trial
+from notsoclevr.training import import_tensorflow, train
+
+_alone = threading.Lock()  # Keras has one random state a process; a worker of a cluster may have several threads
+
+
+def dask_setup(worker: Any) -> None:
+    """Leave Ctrl-C, which a terminal sends to workers too, to the driver; Dask calls this when a worker starts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_trial(trial: Trial, threads: int | None = None) -> Row:
+    """Train one experiment.
+
+    Args:
+        trial: The experiment.
+        threads: Processor cores that TensorFlow may use; as the environment of the worker says by default.
+
+    Returns:
+        Its row. A failure is a row too, with the error in it.
+    """
+    try:
+        with _alone:
+            import_tensorflow(threads)
+            return make_row(trial, _measure(trial))
+    except Exception as error:
+        return make_row(trial, {}, error=one_line(error))
+
+
+def _measure(trial: Trial) -> dict[str, Any]:
+    import keras
+
+    keras.backend.clear_session()
+    experiment = trial.experiment
+    split = experiment.split(generate())
+    fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
+    metrics = summarise(experiment, Canvas.of(split), fit.outputs, fit.history, fit.network.count_params())
+    perfect = metrics["epochs_to_perfect"]
+    values = metrics | {
+        "seconds_to_perfect": perfect and round(sum(fit.epoch_seconds[: int(perfect)]), 2),
+        "train_seconds": round(sum(fit.epoch_seconds), 2),
+        BY_EPOCH: " ".join(f"{row['test_exact']:.4g}" for row in fit.history),
+    }
+    return {name: values[name] for name in MEASURED if name in values}
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as a table has it."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -1,0 +1,332 @@
+"""The tracking store: that of MLFLOW_TRACKING_URI, or one embedded at the root of the repository."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+
+from notsoclevr.tracking.errors import StoreError
+from notsoclevr.tracking.records import Data, Network, Outcome, Point, Run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NAME = "not-so-clevr-{}"  # of an experiment, and of a registered model
+ALIAS = "best"  # of the best version of each registered model
+DIGEST = "results.digest"
+PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # the latter is what MLflow shows above a run
+PROCESS, HOST = "process.id", "process.host"
+LINK = "#/experiments/"  # how the address of a page of the MLflow UI begins
+LOGGED_MODEL = "logged_model"  # the name of a network among the outputs of its run
+MOST = 1000  # metrics that a server takes at once
+
+
+@contextmanager
+def connect(root: Path) -> Iterator[Store]:
+    """Yield the store.
+
+    Args:
+        root: The repository. Inside a stage that DVC runs in a temporary copy, DVC_ROOT names the real one.
+
+    Raises:
+        StoreError: The store did not answer or refused, when it was opened or later.
+    """
+    # by default MLflow waits minutes for a server that is down
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would tell its makers of every run
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    root = Path(os.environ.get("DVC_ROOT", root)).resolve()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or _embedded(root)
+    mlflow.set_tracking_uri(uri)
+    try:
+        try:
+            store = Store(root, uri)
+        except ModuleNotFoundError as error:  # the driver of another database
+            raise StoreError(uri, error) from error
+        yield store
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        raise StoreError(uri, error) from error
+
+
+def _embedded(root: Path) -> str:
+    """Return the URI of the store at a root, with escapes for the characters that a URI gives a meaning."""
+    path = quote(str(root / "mlflow.db"))
+    # of a plain sqlite:/// URI, MLflow makes the folder without reading the escapes, beside the one that is meant
+    return f"sqlite{'+pysqlite' if '%' in path else ''}:///{path}"
+
+
+@cache
+def _outer_run() -> str | None:
+    """Return the id of the run that `mlflow run` made, None without one.
+
+    MLflow hands the id to everything below it, and its own functions would log to that run: it is taken out of the
+    environment.
+    """
+    os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+    return os.environ.pop("MLFLOW_RUN_ID", None)
+
+
+@cache
+def _git_commit(root: Path) -> str:
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+class Store:
+    """A tracking store that is open; see `connect`.
+
+    Args:
+        root: The repository.
+        uri: Address of the store.
+    """
+
+    def __init__(self, root: Path, uri: str) -> None:
+        import mlflow
+        from filelock import FileLock
+
+        self._root = root
+        self._artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
+        self._lock = FileLock(root / ".mlflow.lock")
+        with self._lock:  # processes that create one database at once break it
+            self._client: MlflowClient = mlflow.MlflowClient()
+            self._experiments = {each.name: each.experiment_id for each in self._client.search_experiments()}
+            self._close_abandoned()
+
+    def _close_abandoned(self) -> None:
+        """Mark as killed the runs that are still running for processes of this host that are no more."""
+        from psutil import pid_exists
+
+        ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{socket.gethostname()}'"
+        for run in self._client.search_runs(list(self._experiments.values()), ours):
+            if not pid_exists(int(run.data.tags[PROCESS])):
+                self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _experiment(self, kind: str) -> str:
+        """Return the id of an experiment, which is made if need be."""
+        name = NAME.format(kind)
+        if name not in self._experiments:
+            with self._lock:
+                known = self._client.get_experiment_by_name(name)
+                artifacts = self._artifacts and f"{self._artifacts}/{name}"
+                self._experiments[name] = (
+                    known.experiment_id if known else self._client.create_experiment(name, artifact_location=artifacts)
+                )
+        return str(self._experiments[name])
+
+    def _origin(self) -> dict[str, str]:
+        """Return the tags of every run: where it comes from, and which process works on it."""
+        tags = {
+            "mlflow.source.name": "notsoclevr",
+            "mlflow.source.git.commit": _git_commit(self._root),
+            "dvc.stage": os.environ.get("DVC_STAGE", ""),
+            "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
+            HOST: socket.gethostname(),
+            PROCESS: str(os.getpid()),
+        }
+        return {name: value for name, value in tags.items() if value}
+
+    def open_run(self, run: Run, *, adopt: bool = False) -> str:
+        """Open a run.
+
+        Args:
+            run: What is known of it.
+            adopt: Under `mlflow run`, take the run that MLflow made. In a stage of DVC that run is of the whole
+                pipeline, and becomes the parent of the one that is opened.
+
+        Returns:
+            Its id.
+        """
+        from mlflow.entities import Param, RunTag
+
+        outer = _outer_run()
+        tags = self._origin() | {name: str(value) for name, value in run.tags.items()} | {"mlflow.runName": run.name}
+        if run.description:
+            tags[NOTE] = run.description
+        known: Mapping[str, str] = {}
+        if adopt and outer and "DVC_STAGE" not in os.environ:
+            run_id = outer
+            known = self._client.get_run(run_id).data.params  # MLflow has logged what it was given, once and for all
+            self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        else:
+            if parent := run.parent or outer:
+                tags[PARENT] = parent
+            run_id = self._client.create_run(self._experiment(run.experiment), tags=tags).info.run_id
+        params = [Param(name, str(value)) for name, value in run.params.items() if name not in known]
+        self._client.log_batch(run_id, params=params)
+        return str(run_id)
+
+    def reopen_run(self, run: Run) -> str:
+        """Open the run of this name again if there is one, else a new one; return its id."""
+        from mlflow.entities import RunTag
+
+        named = f"attributes.run_name = '{run.name}'" + "".join(f" and tags.{k} = '{v}'" for k, v in run.tags.items())
+        earlier = self._client.search_runs([self._experiment(run.experiment)], named, max_results=1)
+        if not earlier:
+            return self.open_run(run)
+        run_id = str(earlier[0].info.run_id)
+        tags = self._origin() | {NOTE: run.description}
+        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        self._client.update_run(run_id, status="RUNNING")
+        return run_id
+
+    def close_run(self, run_id: str, status: str) -> None:
+        """Close a run: "FINISHED", "FAILED", or "KILLED" where somebody stopped it."""
+        self._client.set_terminated(run_id, status)
+
+    def log(self, run_id: str, outcome: Outcome) -> None:
+        """Log what came of an open run, and leave it open."""
+        import mlflow
+        from mlflow.entities import Metric
+
+        begun = self._client.get_run(run_id).info.start_time
+        metrics = [
+            Metric(point.name, point.value, begun + round(1000 * point.seconds), point.step)
+            for point in outcome.metrics
+        ]
+        for first in range(0, len(metrics), MOST):
+            self._client.log_batch(run_id, metrics=metrics[first : first + MOST])
+        for path, folder in outcome.files:
+            log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+            log(run_id, str(path), folder or None)
+        for key, images in outcome.images.items():
+            for step, path in images.items():
+                self._client.log_image(run_id, _pixels(path), key=key, step=step)
+        if outcome.data or outcome.network:
+            mlflow.start_run(run_id=run_id, log_system_metrics=False)
+            try:
+                for data in outcome.data:
+                    _log_data(data)
+                if outcome.network:
+                    _log_network(outcome.network)
+            finally:
+                mlflow.end_run("RUNNING")
+        if outcome.digest:
+            self._client.set_tag(run_id, DIGEST, outcome.digest)
+
+    def finish(self, run_id: str, outcome: Outcome, *, status: str = "FINISHED") -> None:
+        """Log what came of an open run and close it; it is closed as failed or killed if that does not end well."""
+        try:
+            self.log(run_id, outcome)
+        except BaseException as error:
+            self.close_run(run_id, status_after(error))
+            raise
+        self.close_run(run_id, status)
+
+    def find(self, experiment: str, digest: str) -> str | None:
+        """Return the id of the newest finished run of these results, or None."""
+        runs = self._client.search_runs(
+            ["0", self._experiment(experiment)],  # `mlflow run` uses 0 where it is not told another
+            f"tags.`{DIGEST}` = '{digest}' and attributes.status = 'FINISHED'",
+            max_results=1,
+        )
+        return str(runs[0].info.run_id) if runs else None
+
+    def complete(self, run_id: str, points: Sequence[Point], description: str) -> None:
+        """Log to a closed run the metrics that it has not, and a description if it links more runs than its own."""
+        from mlflow.entities import Metric
+
+        run, now = self._client.get_run(run_id), round(1000 * time())
+        missing = [Metric(point.name, point.value, now, 0) for point in points if point.name not in run.data.metrics]
+        self._client.log_batch(run_id, metrics=missing)
+        if description.count(LINK) > run.data.tags.get(NOTE, "").count(LINK):
+            self._client.set_tag(run_id, NOTE, description)
+
+    def link(self, experiment: str, run_id: str) -> str:
+        """Return the address of a run's page within the MLflow UI."""
+        return f"{LINK}{self._experiment(experiment)}/runs/{run_id}"
+
+    def digests_below(self, experiment: str, parent: str) -> set[str]:
+        """Return the digests of the results that a run has closed children of."""
+        children = self._client.search_runs(
+            [self._experiment(experiment)], f"tags.`{PARENT}` = '{parent}'", max_results=50_000
+        )
+        closed = ("FINISHED", "FAILED")
+        return {child.data.tags.get(DIGEST, "") for child in children if child.info.status in closed}
+
+    def register(self, kind: str, run_id: str, description: str) -> None:
+        """Make the network of a run the best version of a registered model, unless it is that already.
+
+        Args:
+            kind: The registered model is named after it.
+            run_id: The run, which has logged a network.
+            description: Of the registered model.
+        """
+        name = NAME.format(kind)
+        if not self._client.search_registered_models(f"name = '{name}'"):
+            self._client.create_registered_model(name, description=description)
+        elif self._best(name) == run_id:
+            return
+        known = self._client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        if known:  # it was the best before
+            number = known[0].version
+        else:
+            outputs = self._client.get_run(run_id).outputs
+            model_id = outputs.model_outputs[0].model_id if outputs else None
+            number = self._client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version
+        self._client.set_registered_model_alias(name, ALIAS, number)
+
+    def _best(self, name: str) -> str | None:
+        """Return the run of the version that has the alias, or None. A search of versions gives no aliases."""
+        if ALIAS not in self._client.get_registered_model(name).aliases:
+            return None
+        return str(self._client.get_model_version_by_alias(name, ALIAS).run_id)
+
+
+def status_after(error: BaseException) -> str:
+    """Return the status of a run that an error ended: failed, or killed where somebody stopped it."""
+    return "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+
+
+def _pixels(path: Path) -> Any:
+    from matplotlib.image import imread
+
+    return (imread(path)[..., :3] * 255).astype(np.uint8)
+
+
+def _log_data(data: Data) -> None:
+    import mlflow.data.numpy_dataset
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the source: a file of ours is no source that MLflow could fetch from
+        used = mlflow.data.numpy_dataset.from_numpy(
+            data.features, targets=data.targets, source=data.source, name=data.name
+        )
+        mlflow.log_input(used, context=data.context)
+
+
+def _log_network(network: Network) -> None:
+    """Log a Keras model with its signature, what it needs, and the code of its layers."""
+    from importlib.metadata import version
+
+    import keras
+    import mlflow
+    from mlflow.models import infer_signature
+
+    model = keras.saving.load_model(network.path, compile=False)
+    example = np.zeros((1, *model.input_shape[1:]), np.float32)
+    mlflow.tensorflow.log_model(
+        model,
+        name=LOGGED_MODEL,
+        signature=infer_signature(example, np.asarray(model(example))),
+        pip_requirements=[f"{name}=={version(name)}" for name in ("keras", "numpy", "tensorflow")],
+        code_paths=[str(network.code)],
+    )

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from notsoclevr.cells import files
+from notsoclevr.errors import StudyError
+from notsoclevr.files import staging
+from notsoclevr.tasks import TASKS
+
+from ..conftest import ROOT
+from ..fabricated import CONFIG, QUADRANT, fabricate
+
+
+def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = fabricate(tmp_path, "coordconv_painter", fails=True, pictures=True)
+    read = files.load(tmp_path / "coordconv_painter-quadrant")
+    assert read.metrics == written.metrics
+    assert (read.name, read.task, read.split) == ("coordconv_painter-quadrant", TASKS["rendering"], QUADRANT)
+    assert (read.metrics["train_exact"], read.metrics["test_exact"]) == (1, 0)
+    assert read.metrics["epochs_to_perfect"] is None
+    assert read.metrics["recipe"]["optimizer"] in ("adam", "adamw")
+    arrays = read.predictions
+    assert arrays["predictions"].shape == (3136, 64, 64)
+    assert arrays["predictions"].dtype == np.float16
+    np.testing.assert_array_equal(arrays["exact"], ~arrays["is_test"])
+    assert arrays["coordinates"][arrays["showcase"][0]].tolist() == [13, 7]
+    names = {path.name for path in (tmp_path / "coordconv_painter-quadrant").iterdir()}
+    assert names == {"model.keras", "metrics.json", "history.csv", "timings.json", "predictions.npz", "figures"}
+
+
+def test_perfect_is_the_first_epoch_that_is(tmp_path: Path) -> None:
+    cell = fabricate(tmp_path, "coordconv_regressor")
+    assert (cell.metrics["epochs_to_perfect"], len(cell.history)) == (2, 4)
+    assert cell.metrics["test_error_px"] == pytest.approx(0.25 * 2**0.5)
+    assert cell.predictions["predictions"].dtype == np.float32
+
+
+def test_the_point_that_an_image_names_is_the_one_that_was_measured(tmp_path: Path) -> None:
+    cell = fabricate(tmp_path, "deconv_classifier", blurred=True)
+    assert cell.points is not None
+    distances = np.hypot(*(cell.points - cell.predictions["coordinates"]).T)
+    np.testing.assert_allclose(distances, cell.predictions["error_px"])
+    assert fabricate(tmp_path, "coordconv_painter").points is None
+
+
+def test_a_cell_of_another_split_is_missing_and_named(tmp_path: Path) -> None:
+    fabricate(tmp_path, "coordconv_regressor", replace(QUADRANT, boundary=33))
+    fabricate(tmp_path, "pooled_regressor")
+    cells, missing = files.load_matrix(tmp_path, CONFIG)
+    assert [cell.name for cell in cells] == ["pooled_regressor-quadrant"]
+    assert len(missing) == 13
+    reasons = {cell.name: cell.reason for cell in missing}
+    assert "was trained on another quadrant split" in reasons["coordconv_regressor-quadrant"]
+
+
+def test_metrics_are_the_same_bytes_every_time(tmp_path: Path) -> None:
+    for name in "ab":
+        fabricate(tmp_path / name, "pooled_regressor", blurred=True)
+    a, b = ((tmp_path / name / "pooled_regressor-quadrant" / "metrics.json").read_bytes() for name in "ab")
+    assert a == b
+
+
+SAVES = """
+import sys
+from pathlib import Path
+from notsoclevr.training import import_tensorflow
+import_tensorflow()
+import keras
+from notsoclevr.cells.files import save_network
+from notsoclevr.config import load
+spare = [object() for _ in range(int(sys.argv[3]))]  # so that nothing is where it was in memory
+keras.utils.set_random_seed(1)
+experiment = load(Path(sys.argv[1])).experiment("two_stage_painter", "uniform")
+save_network(Path(sys.argv[2]), experiment.entry.build(experiment.recipe))
+"""
+
+
+def test_the_same_network_is_the_same_file(tmp_path: Path) -> None:
+    for name, spare in (("a", "0"), ("b", "100000")):
+        path = tmp_path / f"{name}.keras"
+        subprocess.run([sys.executable, "-c", SAVES, str(ROOT / "params.yaml"), str(path), spare], check=True)
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    loaded = keras.saving.load_model(tmp_path / "a.keras")
+    assert loaded.count_params() == 15_010
+
+
+def test_a_failed_write_leaves_the_old_results(tmp_path: Path) -> None:
+    cell = tmp_path / "cell"
+    with staging(cell, tmp_path) as folder:
+        (folder / "metrics.json").write_text("old")
+    with pytest.raises(OSError, match="No space"), staging(cell, tmp_path) as folder:
+        (folder / "metrics.json").write_text("ne")
+        raise OSError(28, "No space left on device")
+    assert (cell / "metrics.json").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [cell]
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "history.csv", "predictions.npz"])
+@pytest.mark.parametrize("kind", ["missing", "cut"])
+def test_damaged_cells_are_refused_in_one_line(tmp_path: Path, name: str, kind: str) -> None:
+    directory = tmp_path / "coordconv_regressor-quadrant"
+    fabricate(tmp_path, "coordconv_regressor")
+    if kind == "missing":
+        (directory / name).unlink()
+    else:
+        (directory / name).write_bytes((directory / name).read_bytes()[:20])
+    with pytest.raises(StudyError) as refusal:
+        files.load(directory)
+    assert str(directory) in str(refusal.value)
+    assert "dvc repro" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", '{"epoch_seconds": '])
+def test_nothing_depends_on_the_seconds(tmp_path: Path, content: str | None) -> None:
+    fabricate(tmp_path, "coordconv_regressor")
+    path = tmp_path / "coordconv_regressor-quadrant" / "timings.json"
+    path.unlink() if content is None else path.write_text(content)
+    cell = files.load(path.parent)
+    assert files.load_timings(cell) == {}
+
+
+def test_a_foreign_cell_is_refused(tmp_path: Path) -> None:
+    directory = tmp_path / "coordconv_regressor-quadrant"
+    fabricate(tmp_path, "coordconv_regressor")
+    metrics = json.loads((directory / "metrics.json").read_text())
+    (directory / "metrics.json").write_text(json.dumps(metrics | {"model": "somebody_else"}))
+    with pytest.raises(StudyError, match="somebody_else"):
+        files.load(directory)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("recipe", {}),
+        ("recipe", 3),
+        ("recipe", {"epochs": "ten"}),
+        ("split_arguments", {"corner": "middle"}),
+        ("split_arguments", [1]),
+        ("split", "diagonal"),
+        ("model", ["coordconv_regressor"]),
+        ("test_exact", "all"),
+        ("task", None),
+    ],
+)
+def test_metrics_that_say_something_else_are_refused_in_one_line(tmp_path: Path, key: str, value: object) -> None:
+    directory = tmp_path / "coordconv_regressor-quadrant"
+    fabricate(tmp_path, "coordconv_regressor")
+    metrics = json.loads((directory / "metrics.json").read_text())
+    (directory / "metrics.json").write_text(json.dumps(metrics | {key: value}))
+    with pytest.raises(StudyError) as refusal:
+        files.load(directory)
+    assert str(directory) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"'])
+def test_metrics_that_are_no_mapping_are_refused(tmp_path: Path, content: str) -> None:
+    directory = tmp_path / "coordconv_regressor-quadrant"
+    fabricate(tmp_path, "coordconv_regressor")
+    (directory / "metrics.json").write_text(content)
+    with pytest.raises(StudyError, match="cannot be read"):
+        files.load(directory)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from notsoclevr.claims.evidence import Sources
+from notsoclevr.errors import StudyError
+
+from ..conftest import ROOT
+from .toy import FAST, a_test, fill, judge_one
+
+
+def test_the_sources_are_the_studies_and_the_ramps(root: Path) -> None:
+    assert Sources(root).names == ["toy", "ramps"]
+    table = Sources(root)["toy"].table
+    assert len(table) == 13
+    assert set(table["missing"]) == {"no row"}
+    fill(root, FAST, 1.0, "OSError: gone")
+    table = Sources(root)["toy"].table
+    fast = table[table["experiment"] == "toy, rates: coordconv_regressor-uniform learning_rate=0.01"]
+    assert list(zip(fast["seed"], fast["missing"], fast["test_exact"] == 1, strict=True)) == [
+        ("0", "", True),
+        ("1", "failed: OSError: gone", False),
+        ("2", "no row", False),
+    ]
+
+
+def test_the_ramps_are_exact() -> None:
+    table = Sources(ROOT)["ramps"].table
+    assert dict(zip(table["task"], table["exact"], strict=True)) == {"regression": 1.0, "classification": 1.0}
+
+
+def test_a_column_that_does_not_apply_is_refused(root: Path) -> None:
+    fill(root, FAST, 1.0)
+    with pytest.raises(StudyError, match=r"test_iou, which does not apply to toy, rates: coordconv_regressor"):
+        judge_one(root, a_test(column="test_iou"))
+    with pytest.raises(StudyError, match=r"train_error_px, which does not apply to toy, plain: deconv_painter"):
+        judge_one(root, a_test(where={"variant": "plain"}, column="train_error_px"))
+
+
+def test_edited_rows_are_refused(root: Path) -> None:
+    fill(root, FAST, 0.5, 0.5, 0.5)
+    results = root / "studies" / "toy" / "results.csv"
+    written = results.read_text()
+    for edited in (written.replace(",0.01,", ",0.02,", 1), written.replace(",0.5,", ",half,", 1)):
+        results.write_text(edited)
+        with pytest.raises(StudyError, match=r"results.csv, line 2"):
+            judge_one(root, a_test())

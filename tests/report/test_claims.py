@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from notsoclevr.claims.judge import judge
+from notsoclevr.claims.spec import FILE
+from notsoclevr.report import claims
+
+from ..claims.toy import FAST, SLOW, a_test, claim_of, fill, judge_all, make_root, save
+from ..conftest import ROOT, run_command
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with one study, which has no rows."""
+    return make_root(tmp_path)
+
+
+def test_the_command_writes_both_files_and_counts(root: Path) -> None:
+    fill(root, FAST, 1.0, 0.95, 0.5)
+    other = claim_of(a_test(where=SLOW), id="b_claim", statement="a | b\n  c")
+    save(root, critics=[other], tutorial=[claim_of(a_test(), a_test(at_least=0.96))])
+    started = perf_counter()
+    done = run_command(root, "claims")
+    seconds = perf_counter() - started
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "2 claims: holds 0, holds in part 1, does not hold 0, not tested 1\n"
+    assert seconds < 5  # no TensorFlow
+
+    page = (root / "reports" / "claims.md").read_text("utf-8")
+    assert (
+        page.index("2 claims: holds 0, holds in part 1") < page.index("## The tutorial") < page.index("## Its critics")
+    )
+    assert "## The paper" not in page
+    said = (
+        "median test_exact 0.95 (0.5 to 1), at least 0.9: yes<br>median test_exact 0.95 (0.5 to 1), at least 0.96: no"
+    )
+    assert f"| It works. (its table; `a_claim`) | 100 % | {said} | 3 | **holds in part** |" in page
+    assert r"| a \| b c (its table; `b_claim`) |" in page
+    assert "- `b_claim`: toy, rates: coordconv_regressor-uniform learning_rate=0.001, seeds 0 to 2" in page
+
+    with (root / "reports" / "claims.csv").open(newline="", encoding="utf-8") as file:
+        header, first, second = csv.reader(file)
+    assert header == ["source", "claim", "published", "measured", "seeds", "verdict", "missing"]
+    assert first == ["tutorial: its table", "It works.", "100 %", said.replace("<br>", "; "), "3", "holds in part", ""]
+    assert second[5:] == ["not tested", "toy, rates: coordconv_regressor-uniform learning_rate=0.001, seeds 0 to 2"]
+
+
+def test_a_refused_ledger_writes_nothing(root: Path) -> None:
+    save(root, paper=[claim_of(a_test(study="toys"))])
+    before = sorted(root.rglob("*"))
+    refused = run_command(root, "claims")
+    assert refused.returncode == 2
+    assert "paper.a_claim.tests.0.study is 'toys'" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not refused.stdout
+    assert sorted(root.rglob("*")) == before
+    (root / FILE).unlink()
+    assert run_command(root, "claims").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.0, "1"),
+        (0.99999, "0.99999"),
+        (0.9987244, "0.9987"),
+        (0.00001, "1e-05"),
+        (0.0, "0"),
+        (408193.0, "408,193"),
+        (105.88, "105.9"),
+        (float("inf"), "infinite"),
+        (float("nan"), "undefined"),
+    ],
+)
+def test_numbers_are_not_rounded_into_perfection(value: float, shown: str) -> None:
+    assert claims._number(value) == shown
+
+
+def test_records_are_the_ledger_as_plain_data(root: Path) -> None:
+    fill(root, FAST, 1.0, 0.95)
+    two = claim_of(a_test(), a_test(where=SLOW), source="its\n  table")
+    assert claims.records(judge_all(root, critics=[two])) == [
+        {
+            "group": "critics",
+            "id": "a_claim",
+            "source": "its table",
+            "statement": "It works.",
+            "published": "100 %",
+            "measured": [
+                "learning_rate 0.01: median test_exact 0.975 (0.95 to 1), at least 0.9: yes",
+                "learning_rate 0.001: median test_exact, at least 0.9: not tested",
+            ],
+            "seeds": "0 to 2",
+            "verdict": "not tested",
+            "missing": [
+                "toy, rates: coordconv_regressor-uniform learning_rate=0.01, seed 2",
+                "toy, rates: coordconv_regressor-uniform learning_rate=0.001, seeds 0 to 2",
+            ],
+        }
+    ]
+
+
+def test_the_committed_ledger_is_that_of_the_committed_rows() -> None:
+    judged = judge(ROOT, ROOT / FILE)
+    committed = (ROOT / "reports" / "claims.md").read_text("utf-8")
+    assert committed == claims.markdown(judged), "run `notsoclevr claims`"
+    assert all(each.verdict == "not tested" for each in judged if any(not f.sides[0].values for f in each.findings))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from notsoclevr.errors import StudyError
+from notsoclevr.report import studies
+from notsoclevr.studies.rows import make_row, save_rows, to_frame
+from notsoclevr.studies.spec import load_study
+
+from ..conftest import ROOT
+
+DECONV = {"variant": "table", "model": "deconv_classifier", "split": ["uniform", "quadrant"], "seed": 0}
+SEEDS = {"variant": "coordconv", "model": "coordconv_regressor", "split": "quadrant", "seed": [0, 1, 2]}
+RATE = "models.deconv_painter.learning_rate"
+GRID = {"variant": "grid", "model": "deconv_painter", "split": "uniform", "seed": 0, "settings": {RATE: [0.001, 0.01]}}
+SHARE = "splits.uniform.train_share"
+SHARES = SEEDS | {"variant": "share", "split": "uniform", "settings": {SHARE: [0.1, 0.5]}}
+
+
+def add_study(root: Path, name: str, block: dict[str, Any], *outcomes: dict[str, Any] | str) -> None:
+    """Write a study of one block, with a row an outcome: what was measured, or the text of an error."""
+    path = root / "studies" / name / "study.yaml"
+    path.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "params.yaml", root)
+    path.write_text(yaml.safe_dump({"about": f"All of {name}", "experiments": [block]}), "utf-8")
+    study = load_study(path, root)
+    rows = [
+        make_row(trial, {}, error=outcome) if isinstance(outcome, str) else make_row(trial, outcome)
+        for trial, outcome in zip(study.trials, outcomes, strict=False)
+    ]
+    if rows:
+        save_rows(study, to_frame(rows))
+
+
+def exact(train: float, test: float, **more: float) -> dict[str, float]:
+    return {"train_exact": train, "test_exact": test} | more
+
+
+def page_of(root: Path) -> str:
+    studies.write(root / "reports", root)
+    return (root / "reports" / "studies.md").read_text("utf-8")
+
+
+def test_a_study_without_rows_says_so(tmp_path: Path) -> None:
+    add_study(tmp_path, "seeds", SEEDS)
+    assert "## seeds\n\nAll of seeds. 0 of 3 experiments have run.\n" in page_of(tmp_path)
+    assert not (tmp_path / "reports" / "figures").exists()
+
+
+def test_success_over_seeds_is_counted_and_drawn(tmp_path: Path) -> None:
+    add_study(tmp_path, "seeds", SEEDS, exact(1.0, 1.0), exact(1.0, 0.5), exact(1.0, 1.0))
+    page = page_of(tmp_path)
+    assert "| coordconv | CoordConv regressor | quadrant | 2 of 3 | 1 | 1 (0.5 to 1) |" in page
+    assert "![All of seeds](figures/seeds.png)" in page
+    assert (tmp_path / "reports" / "figures" / "seeds.png").stat().st_size > 5000
+
+
+def test_a_run_that_failed_is_counted_and_not_drawn(tmp_path: Path) -> None:
+    add_study(tmp_path, "ablations", SEEDS, exact(1.0, 1.0), "ValueError: no")
+    page = page_of(tmp_path)
+    assert "2 of 3 experiments have run, 1 of them failed." in page
+    assert "| 1 of 2 | 1 | 1 |" in page
+
+
+def test_the_tutorials_tables_stand_beside_ours(tmp_path: Path) -> None:
+    runs = exact(1.0, 0.912), exact(1.0, 0.85), exact(0.9999, 0.0), exact(0.9999, 0.0)
+    add_study(tmp_path, "replication", DECONV | {"seed": [0, 1]}, *runs)
+    page = page_of(tmp_path)
+    assert "| deconv classifier | uniform | 0.003 | 20 | 100 % | 85.8 % | 100 % | 85 to 91.2 % |\n" in page
+    assert "| deconv classifier | quadrant | 0.003 | 20 | 100 % | 0 % | 99.99 % | 0 % |\n" in page
+
+
+def test_the_best_of_a_grid_is_named(tmp_path: Path) -> None:
+    worse = exact(0.9, 0.9, train_iou=0.9, test_iou=0.7)
+    runs = [exact(0.3, 0.2, train_iou=train_iou, test_iou=0.8) for train_iou in (0.8, 0.9)]
+    grid = GRID | {"settings": {RATE: [0.001, 0.003, 0.01]}}
+    add_study(tmp_path, "paper_grid_subset", grid, worse, *runs)
+    assert "| deconv painter | uniform | learning_rate=0.01 | 3 | 30 % | 20 % | 0.800 |" in page_of(tmp_path)
+
+
+def test_how_little_is_enough_is_drawn(tmp_path: Path) -> None:
+    add_study(tmp_path, "sample_efficiency", SHARES, *[exact(1.0, share) for share in (0.2, 0.9, 0.3, 1.0, 0.4, 1.0)])
+    page = page_of(tmp_path)
+    assert "| share | CoordConv regressor | uniform | train_share=0.1 | 0 of 3 | 1 | 0.3 (0.2 to 0.4) |" in page
+    assert (tmp_path / "reports" / "figures" / "sample_efficiency.png").stat().st_size > 5000
+
+
+def test_studies_come_in_the_order_of_what_rests_on_them(tmp_path: Path) -> None:
+    for name in ("ablations", "another", "seeds"):
+        add_study(tmp_path, name, SEEDS)
+    page = page_of(tmp_path)
+    assert page.index("## seeds") < page.index("## ablations") < page.index("## another")
+
+
+def test_rows_that_were_edited_leave_the_page_as_it_was(tmp_path: Path) -> None:
+    add_study(tmp_path, "seeds", SEEDS, exact(1.0, 1.0))
+    page = page_of(tmp_path)
+    results = tmp_path / "studies" / "seeds" / "results.csv"
+    results.write_text(results.read_text("utf-8").replace("quadrant", "uniform"), "utf-8")
+    with pytest.raises(StudyError, match="was edited"):
+        page_of(tmp_path)
+    assert (tmp_path / "reports" / "studies.md").read_text("utf-8") == page
+
+
+def test_the_guide_has_the_throughput_that_was_measured() -> None:
+    with (ROOT / "benchmarks" / "throughput.csv").open(newline="") as file:
+        rates = {(row["executor"], row["workers"]): int(row["experiments_an_hour"]) for row in csv.DictReader(file)}
+    guide = (ROOT / "docs" / "studies.md").read_text("utf-8")
+    for executor in ("dask", "processes"):
+        one, two = (rates[executor, workers] for workers in ("1", "2"))
+        assert f"| {one} | {two} | {two / one:.2f} |" in guide

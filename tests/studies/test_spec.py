@@ -1,0 +1,148 @@
+"""Study files: what they stand for, and what is refused in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from notsoclevr.errors import StudyError
+from notsoclevr.studies.spec import fingerprint, load_study
+
+from ..conftest import ROOT
+from .toy import BLOCK, make_study
+
+STUDIES = sorted(ROOT.glob("studies/*/study.yaml"))
+
+
+def test_a_block_is_every_combination(tmp_path: Path) -> None:
+    study = make_study(tmp_path, BLOCK)
+    assert study.name == "tried"
+    experiments = [trial.experiment for trial in study.trials]
+    seen = [(each.split.name, each.seed, each.recipe.learning_rate) for each in experiments]
+    assert seen == [(s, seed, rate) for s in ("uniform", "quadrant") for seed in range(3) for rate in (0.001, 0.01)]
+    assert len({trial.key for trial in study.trials}) == 12
+    assert [trial.settings for trial in study.trials[:2]] == ["learning_rate=0.001", "learning_rate=0.01"]
+    assert experiments[0].split.arguments() == {"train_share": 0.8, "seed": 0}
+
+
+def test_settings_that_go_together(tmp_path: Path) -> None:
+    path = "models.coordconv_regressor"
+    pairs = [{f"{path}.epochs": 3, f"{path}.warmup_epochs": 0}, {f"{path}.epochs": 6, f"{path}.warmup_epochs": 2}]
+    study = make_study(tmp_path, BLOCK | {"settings": pairs, "seed": 7, "split": "quadrant"})
+    recipes = [trial.experiment.recipe for trial in study.trials]
+    assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(3, 0), (6, 2)]
+    assert study.trials[1].settings == "epochs=6 warmup_epochs=2"
+
+
+def test_what_a_block_does_not_vary_does_not_clutter_the_table(tmp_path: Path) -> None:
+    settings = {"models.coordconv_regressor.epochs": 3, "models.coordconv_regressor.radius": [True, False]}
+    study = make_study(tmp_path, BLOCK | {"settings": settings, "seed": 7, "split": "quadrant"})
+    assert [trial.settings for trial in study.trials] == ["radius=true", "radius=false"]
+
+
+def test_settings_are_named_where_those_of_one_variant_differ(tmp_path: Path) -> None:
+    rate, warmup = "models.coordconv_regressor.learning_rate", "models.coordconv_regressor.warmup_epochs"
+    one = BLOCK | {"split": "uniform", "seed": [0, 1], "settings": [{rate: 0.01}, {rate: 0.01, warmup: 3}]}
+    study = make_study(tmp_path, one, one | {"settings": {rate: 0.03}})
+    assert [trial.settings for trial in study.trials[::2]] == [
+        "learning_rate=0.01",
+        "learning_rate=0.01 warmup_epochs=3",
+        "learning_rate=0.03",
+    ]
+
+
+def test_a_setting_of_the_split_makes_other_examples_and_another_key(tmp_path: Path) -> None:
+    block = BLOCK | {"split": "uniform", "seed": 0, "settings": {"splits.uniform.train_share": [0.8, 0.5]}}
+    usual, half = make_study(tmp_path, block).trials
+    assert half.experiment.split.arguments()["train_share"] == 0.5
+    assert usual.key != half.key
+    assert usual.key == make_study(tmp_path, block | {"settings": {}, "variant": "plain"}).trials[0].key
+
+
+def test_the_key_is_what_decides_the_outcome(tmp_path: Path) -> None:
+    block = BLOCK | {"split": "quadrant", "seed": 0, "settings": {}}
+    first = make_study(tmp_path, block).trials[0]
+    assert first.key == make_study(tmp_path, block | {"variant": "another name"}).trials[0].key
+    others = [
+        make_study(tmp_path, block | {"seed": 1}),
+        make_study(tmp_path, block | {"model": "strided_regressor"}),
+        make_study(tmp_path, block | {"settings": {"models.coordconv_regressor.radius": True}}),
+        make_study(tmp_path, block, measure_every=2),
+    ]
+    assert len({first.key, *(study.trials[0].key for study in others)}) == 5
+
+
+def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:
+    content = {"model": "coordconv_regressor", "seed": "0", "width": ""}
+    assert fingerprint(content) == fingerprint({"seed": "0", "model": "coordconv_regressor"}) == "cbfe8b09a410"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": {"models.coordconv_regressor.rate": 1}}, "models.coordconv_regressor.rate is no setting"),
+        (
+            {"settings": {"models.coordconv_painter.epochs": 1}},
+            "experiments.0.settings.models.coordconv_painter.epochs is no setting here",
+        ),
+        ({"settings": {"seed": 3}}, "experiments.0.settings.seed is no setting here"),
+        ({"settings": {"splits.uniform.seed": 3}}, "experiments.0.settings.splits.uniform.seed is no setting here"),
+        ({"settings": {"models.coordconv_regressor.epochs": 0}}, "coordconv_regressor.epochs is 0; input should be"),
+        ({"settings": {"models.coordconv_regressor.epochs": "3e1"}}, "coordconv_regressor.epochs is '3e1'"),
+        (
+            {"settings": {"models.coordconv_regressor.epochs": []}},
+            "experiments.0.settings.models.coordconv_regressor.epochs is an empty list",
+        ),
+        ({"settings": []}, "experiments.0.settings is an empty list"),
+        ({"seed": []}, "experiments.0.seed is an empty list"),
+        ({"seed": -1}, "experiments.0.seed is -1"),
+        ({"seed": [3, 3]}, "stands there twice, first in rates"),
+        ({"model": "coordconv"}, "experiments.0.model is 'coordconv', which is no model; there are coordconv_class"),
+        ({"split": ["uniform", "diagonal"]}, "experiments.0.split is 'diagonal', which is no split; there are uniform"),
+        ({"epochs": 3}, "experiments.0.epochs is no setting"),
+        ({"variant": ""}, "experiments.0.variant is ''; "),
+        ({"model": 3}, "experiments.0.model is 3; "),
+        ({"seed": [0, 1.5]}, "experiments.0.seed"),
+        ({"settings": 3}, "experiments.0.settings is 3; "),
+    ],
+)
+def test_bad_blocks_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(StudyError) as error:
+        make_study(tmp_path, BLOCK | change)
+    assert message in str(error.value)
+    assert "tried/study.yaml" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    study = make_study(tmp_path, BLOCK)
+    study.path.write_text("", "utf-8")
+    with pytest.raises(StudyError, match="all is None; it should be a mapping"):
+        load_study(study.path, ROOT)
+
+
+def test_an_empty_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"experiments is \[\]; list should have at least 1 item"):
+        make_study(tmp_path)
+
+
+def test_an_experiment_of_two_blocks_is_refused(tmp_path: Path) -> None:
+    one = BLOCK | {"seed": 0, "settings": {}}
+    with pytest.raises(StudyError, match=r"uniform seed 0 of again stands there twice, first in rates"):
+        make_study(tmp_path, one, one | {"variant": "again", "split": "uniform"})
+
+
+@pytest.mark.parametrize(
+    "edit", [{"schedule": "steps", "warmup_epochs": 0}, {"epochs": 1}, {"epochs": 8, "warmup_epochs": 8}]
+)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
+def test_a_recipe_may_be_edited_without_breaking_a_study(tmp_path: Path, path: Path, edit: dict[str, Any]) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    for recipe in params["models"].values():
+        recipe |= edit
+        recipe["warmup_epochs"] = min(recipe["warmup_epochs"], recipe["epochs"])
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    load_study(path, tmp_path)
