@@ -124,7 +124,8 @@ def train(task, placement, radius, seeds, images, epochs):
     batch = 32
     model = build(task, placement, radius)
     steps = epochs * images // batch
-    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - WARM_UP, warmup_target=RATE, warmup_steps=WARM_UP)
+    rising = min(WARM_UP, steps // 2)
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - rising, warmup_target=RATE, warmup_steps=rising)
     model.compile(keras.optimizers.Adam(schedule), loss)
     model.optimizer.build(model.trainable_variables)
     for seed in seeds:
@@ -146,23 +147,24 @@ def train(task, placement, radius, seeds, images, epochs):
         yield model.count_params(), metrics
 
 
-def cell(rows, task):
-    """Return the means over the seeds as text: pixels where training has been and in the corner, digits right."""
-    texts = []
-    for place in ("seen", "unseen"):
-        texts.append(f"{np.mean([float(row[f'{place}_px']) for row in rows]):.1f} px")
-        if task == "digit":
-            texts[-1] += f", {100 * np.mean([float(row[f'{place}_class']) for row in rows]):.0f} %"
-    return " / ".join(texts)
+def cell(values, form):
+    """Return the mean over the seeds as text, with the smallest and the largest."""
+    low, mean, high = (form.format(number) for number in (min(values), np.mean(values), max(values)))
+    return f"{mean} ({low}-{high})"
 
 
 def summary(rows):
     """Return the lines of the table in docs/coordconv.md, in the order of the file."""
     lines = []
     for placement, radius in dict.fromkeys((row["placement"], row["radius"]) for row in rows):
-        of_line = [row for row in rows if (row["placement"], row["radius"]) == (placement, radius)]
-        cells = [cell([row for row in of_line if row["task"] == task], task) for task in TASKS]
-        lines.append(f"| {placement} | {of_line[0]['layers']} | {radius} | {cells[0]} | {cells[1]} |")
+        cells = [placement, "with" if radius == "yes" else ""]
+        for task in TASKS:
+            of_cell = [
+                row for row in rows if (row["task"], row["placement"], row["radius"]) == (task, placement, radius)
+            ]
+            cells += [cell([float(row[f"{place}_px"]) for row in of_cell], "{:.1f}") for place in ("seen", "unseen")]
+        cells.append(cell([float(row["seen_class"]) for row in of_cell], "{:.0%}").replace("%", ""))
+        lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 

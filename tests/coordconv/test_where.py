@@ -40,13 +40,13 @@ def test_the_layers_are_where_the_placement_says(where):
 
 
 def test_a_seed_gives_the_same_after_another(where):
-    first, _, again = where.train("digit", "fourth", False, seeds=(0, 1, 0), images=64, epochs=1)
+    first, _, again = where.train("digit", "fourth", False, seeds=(0, 1, 0), images=64, epochs=2)
     assert first == again
 
 
 def test_writes_a_row_a_training(where, monkeypatch, tmp_path):
     monkeypatch.setattr(where, "PLACEMENTS", {"none": (), "fourth": (4,)})
-    rows = where.main(seeds=(0,), images=32, epochs=1, path=tmp_path / "where.csv")
+    rows = where.main(seeds=(0,), images=64, epochs=1, path=tmp_path / "where.csv")
     with (tmp_path / "where.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
     assert written == [{name: str(value) for name, value in row.items()} for row in rows]
