@@ -169,3 +169,14 @@ def test_metrics_that_are_no_mapping_are_refused(tmp_path: Path, content: str) -
     (directory / "metrics.json").write_text(content)
     with pytest.raises(StudyError, match="cannot be read"):
         files.load(directory)
+
+
+@pytest.mark.parametrize("epoch", ["0", "99", "nan", "inf", "1", "1.5"])
+def test_epochs_that_were_not_trained_are_refused(tmp_path: Path, epoch: str) -> None:
+    directory = tmp_path / "coordconv_regressor-quadrant"
+    fabricate(tmp_path, "coordconv_regressor")
+    header, *rows = (directory / "history.csv").read_text().splitlines()
+    rows[-1] = ",".join([epoch, *rows[-1].split(",")[1:]])
+    (directory / "history.csv").write_text("\n".join([header, *rows]) + "\n")
+    with pytest.raises(StudyError, match="has epochs that are none"):
+        files.load(directory)

@@ -266,6 +266,9 @@ def _mismatch(cell: Cell) -> str | None:
     for key in ("seed", "parameters", "epochs", *measured):
         if not isinstance(cell.metrics[key], int | float):
             return f"{key} of metrics.json is {cell.metrics[key]!r}, no number"
+    measured_at = [row["epoch"] for row in cell.history]
+    if measured_at != sorted({*measured_at} & {*range(1, int(cell.metrics["epochs"]) + 1)}):
+        return "history.csv has epochs that are none of the training, or twice"
     if not np.isin(arrays["showcase"], np.arange(n)).all():
         return "showcase of predictions.npz has places that are not on the canvas"
     place = cell.directory / "metrics.json"
