@@ -23,9 +23,9 @@ PINS = dict(
     for line in (ROOT / "tests" / "coordconv" / "backends.txt").read_text("utf-8").splitlines()
     if "==" in line
 )
-# Keras as old and as new as it gets, neither with TensorFlow.
+# Keras as old and as new as it gets, neither with TensorFlow. Keras 3.3 imports packaging and does not ask for it.
 ENVIRONMENTS = {
-    "jax": ["keras==3.3.*", f"jax=={PINS['jax']}", f"jaxlib=={PINS['jaxlib']}"],
+    "jax": ["keras==3.3.*", "packaging", f"jax=={PINS['jax']}", f"jaxlib=={PINS['jaxlib']}"],
     "torch": ["keras", f"torch=={PINS['torch']}"],
 }
 
