@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test test-backends soak ui lint bench example where readme
+.PHONY: setup repro test coverage test-backends soak ui lint bench example where readme
 
 setup: $(VENV)/synced
 
@@ -31,6 +31,10 @@ repro: setup
 
 test: setup
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+## The tests, and how much of src/ they run in their own processes; a minute or two longer than `make test`.
+coverage: setup
+	PYTEST_ADDOPTS="--cov --cov-report=term" $(MAKE) --no-print-directory test
 
 ## The layer's tests on JAX and PyTorch, in an environment of their own; what it exports; the agreement of all three
 ## backends; and the wheel in empty environments, with Keras as old and as new as it gets.

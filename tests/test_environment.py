@@ -40,7 +40,9 @@ def test_make_works_whatever_the_name_of_the_clone(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "uv.lock", "src/notsoclevr/pyproject.toml"):
         shutil.copy(ROOT / name, clone / name)
     (clone / ".venv" / "synced").touch()
-    shown = subprocess.run(["make", "--dry-run", "ui"], cwd=clone, capture_output=True, text=True, check=False)
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", "ui"], cwd=clone, capture_output=True, text=True, check=False
+    )
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout == 'mlflow ui --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"\n'
 
