@@ -32,7 +32,7 @@ repro: setup
 test: setup
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-## The tests, and how much of src/ they run in their own processes; a minute or two longer than `make test`.
+## The tests, and how much of src/ they run in their own processes.
 coverage: setup
 	PYTEST_ADDOPTS="--cov --cov-report=term" $(MAKE) --no-print-directory test
 
