@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,13 +43,29 @@ def run_trial(trial: Trial, threads: int | None = None) -> Row:
         return make_row(trial, {}, error=one_line(error))
 
 
+@contextmanager
+def _own_random(seed: int) -> Iterator[None]:
+    """Keep the numbers that Keras draws the seeds of weights from to this thread.
+
+    It draws them with `random.randint`, as whoever seeds `random` expects; but the threads of a Dask worker draw from
+    `random` too, at moments of their own, and an experiment would give another result every time.
+    """
+    shared = random.randint
+    random.randint = random.Random(seed).randint  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        random.randint = shared  # type: ignore[method-assign]
+
+
 def _measure(trial: Trial) -> dict[str, Any]:
     import keras
 
     keras.backend.clear_session()
     experiment = trial.experiment
     split = experiment.split(generate())
-    fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
+    with _own_random(experiment.seed):
+        fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
     metrics = summarise(experiment, Canvas.of(split), fit.outputs, fit.history, fit.network.count_params())
     perfect = metrics["epochs_to_perfect"]
     values = metrics | {
