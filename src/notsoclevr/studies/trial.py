@@ -51,11 +51,11 @@ def _own_random(seed: int) -> Iterator[None]:
     `random` too, at moments of their own, and an experiment would give another result every time.
     """
     shared = random.randint
-    random.randint = random.Random(seed).randint  # type: ignore[method-assign]
+    random.randint = random.Random(seed).randint
     try:
         yield
     finally:
-        random.randint = shared  # type: ignore[method-assign]
+        random.randint = shared
 
 
 def _measure(trial: Trial) -> dict[str, Any]:
