@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -246,6 +247,32 @@ def test_the_store_is_in_the_repository_whatever_its_name(tmp_path: Path) -> Non
     assert [file.path for file in client.list_artifacts(run_id)] == ["note.txt"]
     assert [path.name for path in tmp_path.iterdir()] == [root.name]
     assert {"mlflow.db", "mlartifacts"} <= {path.name for path in root.iterdir()}
+
+
+KILLED_MIDWAY = """
+import os, signal, sys
+from pathlib import Path
+import sqlalchemy
+from notsoclevr import tracking
+
+@sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "after_cursor_execute")
+def kill(connection, cursor, statement, *_):
+    if "CREATE TABLE scorers" in statement:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with tracking.connect(Path(sys.argv[1])):
+    pass
+"""
+
+
+def test_a_kill_while_the_store_is_made_leaves_none_that_is_broken(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "mlflow.db").exists()
+    done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY.replace("scorers", "-"), str(tmp_path)], env=environment)
+    assert done.returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db", ".mlflow.lock"}
 
 
 @pytest.mark.parametrize(

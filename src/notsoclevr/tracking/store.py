@@ -17,12 +17,14 @@ from urllib.parse import quote
 
 import numpy as np
 
+from notsoclevr.files import atomic_write
 from notsoclevr.tracking.errors import StoreError
 from notsoclevr.tracking.records import Data, Network, Outcome, Point, Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+EMBEDDED = "mlflow.db"
 NAME = "not-so-clevr-{}"  # of an experiment, and of a registered model
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
@@ -68,8 +70,13 @@ def connect(root: Path) -> Iterator[Store]:
 
 
 def _embedded(root: Path) -> str:
-    """Return the URI of the store at a root, with escapes for the characters that a URI gives a meaning."""
-    path = quote(str(root / "mlflow.db"))
+    """Return the URI of the store at a root."""
+    return _sqlite(root / EMBEDDED)
+
+
+def _sqlite(database: Path) -> str:
+    """Return the URI of a database of SQLite, with escapes for the characters that a URI gives a meaning."""
+    path = quote(str(database))
     # of a plain sqlite:/// URI, MLflow makes the folder without reading the escapes, beside the one that is meant
     return f"sqlite{'+pysqlite' if '%' in path else ''}:///{path}"
 
@@ -91,6 +98,15 @@ def _git_commit(root: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
+def _create(database: Path) -> None:
+    """Create the embedded store, unless it is there: a kill in the midst would leave one that MLflow never opens."""
+    import mlflow
+
+    if not database.exists():
+        with atomic_write(database) as temporary:
+            mlflow.MlflowClient(_sqlite(temporary)).search_experiments()
+
+
 class Store:
     """A tracking store that is open; see `connect`.
 
@@ -107,6 +123,8 @@ class Store:
         self._artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
         self._lock = FileLock(root / ".mlflow.lock")
         with self._lock:  # processes that create one database at once break it
+            if uri == _embedded(root):
+                _create(root / EMBEDDED)
             self._client: MlflowClient = mlflow.MlflowClient()
             self._experiments = {each.name: each.experiment_id for each in self._client.search_experiments()}
             self._close_abandoned()
