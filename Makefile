@@ -24,10 +24,9 @@ $(VENV)/synced: uv.lock pyproject.toml src/notsoclevr/pyproject.toml
 	$(VENV)/bin/uv sync --frozen --no-progress --quiet
 	touch $@
 
-## The main job: data, fourteen trainings, comparison; then a run for every cell that DVC took from its cache.
+## The main job: data, fourteen trainings, comparison; as many trainings at a time as there are cores, or JOBS.
 repro: setup
-	dvc repro
-	notsoclevr track
+	notsoclevr pipeline $(if $(JOBS),--jobs "$(JOBS)")
 
 test: setup
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -6,12 +6,15 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter, sleep
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -159,12 +162,18 @@ def test_a_stage_depends_on_the_code_that_it_imports(clone: Path, stage: str, co
         assert any(file == dep or file.startswith(f"{dep}/") for file in files.values()), dep
 
 
-def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
+def change(clone: Path, model: str) -> set[str]:
+    """Change a recipe and return the stages that this concerns."""
     params = clone / "params.yaml"
     content = yaml.safe_load(params.read_text())
-    content["models"]["pooled_regressor"]["learning_rate"] /= 2
+    content["models"][model]["learning_rate"] /= 2
     params.write_text(yaml.safe_dump(content))
-    assert status(clone) == {"train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"}
+    return status(clone)
+
+
+def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
+    concerned = change(clone, "pooled_regressor")
+    assert concerned == {"train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"}
     done = run(clone, "dvc", "repro").stdout
     stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
     assert stages == ["train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"]
@@ -173,15 +182,64 @@ def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None
     assert status(clone) == set()
 
 
-def test_the_same_seed_gives_the_same_metrics_in_parallel_too(clone: Path) -> None:
-    names = ["coordconv_classifier-uniform", "deconv_painter-quadrant"]
-    files = [clone / "results" / name / "metrics.json" for name in names]
-    before = [file.read_bytes() for file in files]
-    runs = len(tracked(clone))
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: run(clone, "dvc", "repro", "--force", "-s", f"train@{name}"), names))
-    assert [file.read_bytes() for file in files] == before
-    assert len(tracked(clone)) == runs + 2
+def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None:
+    cell = clone / "results" / "pooled_regressor-uniform"
+    change(clone, "pooled_regressor")
+    cell.rename(cell.with_name("aside"))
+    cell.write_text("in the way")
+    failed = run(clone, "notsoclevr", "pipeline", "--jobs", "2", check=False)
+    assert failed.returncode == 1
+    assert "pooled_regressor-uniform: training failed, see outputs/logs/<cell>.log" in failed.stderr
+    said = (clone / "outputs/logs/pooled_regressor-uniform.log").read_text()
+    assert "pooled_regressor-uniform: File exists" in said
+    assert status(clone) == {"train@pooled_regressor-uniform", "evaluate"}
+
+    cell.unlink()
+    cell.with_name("aside").rename(cell)
+    again = run(clone, "notsoclevr", "pipeline", "--jobs", "2")
+    assert "1 of 1  pooled_regressor-uniform  exact" in again.stderr
+    assert "cells are not as committed, see `dvc metrics diff`" in again.stdout
+    assert status(clone) == set()
+
+
+def test_ctrl_c_stops_all_trainings_and_closes_their_runs(clone: Path) -> None:
+    concerned = change(clone, "deconv_painter")
+    before = len(tracked(clone))
+    command = [sys.executable, "-m", "notsoclevr", "pipeline", "--jobs", "2"]
+    environment = os.environ | {
+        "PYTHONPATH": str(clone / "src"),
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+    }
+    with subprocess.Popen(command, cwd=clone, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: len(tracked(clone)) == before + 2)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr and process.stderr.read().endswith("notsoclevr: stopped\n")
+    assert process.returncode == 130
+    wait_until(lambda: not [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(clone)])
+    assert [one.info.status for one in tracked(clone)[:2]] == ["KILLED", "KILLED"]
+    assert status(clone) == concerned
+    run(clone, "notsoclevr", "pipeline")
+    assert status(clone) == set()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    end = perf_counter() + seconds
+    while not condition():
+        assert perf_counter() < end
+        sleep(0.1)
+
+
+def test_two_clones_in_different_places_write_the_same_lock(clone: Path, tmp_path: Path) -> None:
+    """And other files of git: a shrunken cell is trained in another folder, on one core."""
+    other = tmp_path / "other place"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(other)], check=True)
+    shutil.copy(clone / "params.yaml", other)
+    name = "coordconv_classifier-uniform"
+    one_core = "import os, sys; os.sched_setaffinity(0, {0}); from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
+    run(other, sys.executable, "-c", one_core, "repro", "-s", "generate", "split", f"train@{name}")
+    locks = [yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (clone, other)]
+    for stage in ("generate", "split@uniform", f"train@{name}"):
+        assert locks[0][stage] == locks[1][stage]
 
 
 def test_cells_from_the_cache_get_their_runs_back(clone: Path) -> None:

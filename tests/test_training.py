@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +15,7 @@ from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, SplitDataset
 from notsoclevr.evaluation import Canvas, score, summarise
 from notsoclevr.experiment import Experiment
+from notsoclevr.models import MODELS
 from notsoclevr.splits import Quadrant
 
 from .conftest import ROOT
@@ -93,15 +97,81 @@ def test_measures_as_often_as_asked_and_at_the_end(small: SplitDataset) -> None:
 
 
 def test_weight_decay_is_decoupled_in_adamw_and_a_penalty_in_adam() -> None:
-    decoupled = training._build(experiment(optimizer="adamw", weight_decay=0.25), 10)
-    assert decoupled.optimizer.weight_decay == 0.25
-    assert not decoupled.losses
-    penalised = training._build(experiment(optimizer="adam", weight_decay=0.25), 10)
-    assert not penalised.optimizer.weight_decay
+    decoupled, penalised = (experiment(optimizer=name, weight_decay=0.25) for name in ("adamw", "adam"))
+    assert training._optimizer(decoupled.recipe, 10).weight_decay == 0.25
+    assert not training._build(decoupled).losses
+    assert not training._optimizer(penalised.recipe, 10).weight_decay
+    penalised = training._build(penalised)
     kernels = [weight for weight in penalised.trainable_variables if "kernel" in weight.name]
     assert len(kernels) == 6  # five convolutions, the first of which has one more for the coordinates
     expected = 0.25 * sum(float((np.asarray(kernel) ** 2).sum()) for kernel in kernels)
     assert float(sum(map(float, penalised.losses))) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("model", ["coordconv_classifier", "pooled_regressor"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("size", [32, 13])
+def test_a_step_in_parts_is_the_step_of_the_whole_batch(
+    model: str, optimizer: str, size: int, small: SplitDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = experiment(model, optimizer=optimizer, weight_decay=0.01, scale_coordinates=True)
+    task, batch = asked.task, np.arange(size)
+    stepped = []
+    for at_once in (None, 4):
+        monkeypatch.setattr(training, "_examples_at_once", lambda network, at_once=at_once: at_once)
+        keras.utils.set_random_seed(0)
+        network = training._build(asked)
+        before = network.get_weights()
+        step = training._step(
+            network, keras.optimizers.SGD(1.0), asked.loss(), task.inputs(small.train), task.targets(small.train)
+        )
+        step(batch)
+        stepped.append([new - old for new, old in zip(network.get_weights(), before, strict=True)])
+    for whole, parts in zip(*stepped, strict=True):
+        np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-6 + 2e-5 * np.abs(whole).max())
+    assert all(np.abs(whole).max() > 1e-4 for whole in stepped[0] if whole.size > 1)
+
+
+def test_a_batch_that_is_normalised_stays_whole_and_others_fit_the_cache() -> None:
+    at_once = {model: training._examples_at_once(MODELS[model].build(recipe)) for model, recipe in RECIPES.items()}
+    assert at_once["strided_regressor"] is None
+    assert at_once["coordconv_classifier"] == 2  # of 64 channels on 64 x 64 pixels, 2^18 numbers
+    assert at_once["coordconv_regressor"] == 16
+
+
+def test_the_network_answers_as_keras_says(small: SplitDataset) -> None:
+    trained = training.train(experiment("deconv_classifier"), small, SHOWCASE)
+    inputs = experiment("deconv_classifier").task.inputs(Canvas.of(small).dataset)
+    np.testing.assert_allclose(trained.outputs, trained.network.predict(inputs, verbose=0), rtol=1e-4, atol=1e-4)
+
+
+PINNED = """
+import os, sys, hashlib
+os.sched_setaffinity(0, {int(cpu) for cpu in sys.argv[1].split(",")})
+from tests.test_training import experiment, training, CORNER, SHOWCASE
+from notsoclevr.dataset import generate
+training.import_tensorflow()
+trained = training.train(experiment(sys.argv[2], epochs=1, batch_size=32), CORNER(generate()), SHOWCASE)
+bits = b"".join(each.tobytes() for each in (*trained.network.get_weights(), trained.outputs))
+print(hashlib.sha256(bits).hexdigest())
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two cores")
+@pytest.mark.parametrize("model", ["coordconv_classifier", "strided_regressor"])
+def test_the_number_of_cores_changes_no_bit(model: str) -> None:
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", PINNED, ",".join(map(str, pinned)), model],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for pinned in (cores[:1], cores)
+    ]
+    assert seen[0] == seen[1] != ""
 
 
 @pytest.mark.parametrize("model", ["coordconv_regressor", "coordconv_classifier", "coordconv_painter"])
@@ -121,7 +191,8 @@ def test_a_network_is_scored_by_the_loss_that_it_is_trained_on(loss: str, small:
     trained = training.train(asked, small, SHOWCASE)
     for part in ("train", "test"):
         examples = getattr(small, part)
+        trained.network.compile(loss=asked.loss())
         kept = trained.network.evaluate(asked.task.inputs(examples), asked.task.targets(examples), verbose=0)
         assert trained.history[-1][f"{part}_loss"] == pytest.approx(kept, rel=1e-5)
-    measured = summarise(asked, Canvas.of(small), trained.outputs, trained.history, trained.network.count_params())
+    measured = summarise(asked, Canvas.of(small), trained.outputs, trained.history, trained.network)
     assert measured["test_loss"] == trained.history[-1]["test_loss"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from notsoclevr import dataset
-from notsoclevr.config import PARAMS, load, setting_names
+from notsoclevr.config import PARAMS, REPORTS, RESULTS, load, setting_names
 from notsoclevr.errors import StudyError, one_line
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
@@ -26,8 +25,6 @@ from notsoclevr.splits import SPLITS
 if TYPE_CHECKING:
     from notsoclevr.cells.files import Cell, Missing
 
-RESULTS = Path("results")
-REPORTS = Path("reports")
 IN_PLACE = f"In place of the one in {PARAMS}."
 SHOWN = ("learning_rate", "batch_size", "epochs")  # settings that `train --help` names
 
@@ -125,10 +122,24 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the results, in place of results/.",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="More are faster, and change the last digits of the results.",
+)
 @_recipe_options
 @click.pass_obj
 def train(
-    root: Path, /, model: str, split_name: str, seed: str | None, out: Path | None, **settings: str | None
+    root: Path,
+    /,
+    model: str,
+    split_name: str,
+    seed: str | None,
+    out: Path | None,
+    threads: int,
+    **settings: str | None,
 ) -> None:
     """Train one model on one split as one tracked run, and keep its results."""
     started = perf_counter()
@@ -140,11 +151,17 @@ def train(
     examples = dataset.load_split(path)
     if not dataset.equal(examples, experiment.split(dataset.generate())):
         raise StudyError(f"{path}: is not divided as {PARAMS} says; make it anew with `notsoclevr split`")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a run which is killed politely is closed
+    _stop_politely()
 
     from notsoclevr.cells.training import train_cell
 
-    train_cell(root, experiment, examples, out or root / RESULTS / experiment.name, started=started)
+    directory = out or root / RESULTS / experiment.name
+    train_cell(root, experiment, examples, directory, started=started, threads=threads)
+
+
+def _stop_politely() -> None:
+    """Let SIGTERM end this process as Ctrl-C would, so that what it has begun is closed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def _load_matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
@@ -202,32 +219,33 @@ def track(root: Path, directories: Sequence[Path]) -> None:
 @main.command()
 @click.option("--models", default="all", metavar="NAMES", help="all, or some, with commas between them.")
 @click.option("--epochs", default="recipe", metavar="NUMBER", help=f"For each of them; recipe: as {PARAMS} has it.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Trainings at a time; one a processor core by default.")
 @click.pass_context
-def pipeline(context: click.Context, models: str, epochs: str) -> None:
-    """Run the stages of dvc.yaml and log what has no run: the entry point `pipeline` of `mlflow run`.
+def pipeline(context: click.Context, models: str, epochs: str, jobs: int | None) -> None:
+    """Run the stages of dvc.yaml, several trainings at a time, and log what has no run: `make repro`.
 
-    With a number of epochs that is an experiment of DVC (`dvc exp run --temp`), all of it trained anew: results/ and
-    reports/ stay what params.yaml says, and `dvc exp show` and `dvc exp apply` know the rest.
+    It may be stopped at any time and run again: what ended is kept. With a number of epochs it is an experiment of DVC
+    (`dvc exp run --temp`), all of it trained anew: results/ and reports/ stay what params.yaml says, and
+    `dvc exp show` and `dvc exp apply` know the rest.
     """
-    cells = load(context.obj / PARAMS).cells
-    known = list(dict.fromkeys(model for model, _ in cells))
+    from notsoclevr import pipeline as whole
+
+    root = context.obj
+    config = load(root / PARAMS)
+    known = list(dict.fromkeys(model for model, _ in config.cells))
     chosen = known if models == "all" else models.split(",")
     if unknown := [name for name in chosen if name not in known]:
         raise StudyError(f"--models: {unknown[0]!r} is no model of the matrix; takes all, or of {', '.join(known)}")
-    overrides = {} if epochs == "recipe" else {f"models.{name}.epochs": _number(epochs) for name in chosen}
-    load(context.obj / PARAMS, overrides)
-    trained = [f"train@{model}-{split}" for model, split in cells if model in chosen]
-    arguments = [] if models == "all" else ["--single-item", "generate", "split", *trained, "evaluate"]
-    if overrides:
-        settings = [f"--set-param={key}={value}" for key, value in overrides.items()]
-        command = ["exp", "run", "--temp", "--force", *settings]
-    else:
-        command = ["repro"]
-    done = subprocess.run([sys.executable, "-m", "dvc", *command, *arguments], cwd=context.obj, check=False)
-    if done.returncode:
-        raise StudyError("DVC stopped before the end; what it said stands above", exit_status=1)
-    if not overrides:
+    cells = [f"{model}-{split}" for model, split in config.cells if model in chosen]
+    if epochs == "recipe":
+        _stop_politely()
+        whole.reproduce(root, config, cells, jobs or len(os.sched_getaffinity(0)))
         context.invoke(track)
+        click.echo(whole.differences(root))
+    else:
+        overrides = {f"models.{name}.epochs": _number(epochs) for name in chosen}
+        load(root / PARAMS, overrides)
+        whole.run_experiment(root, config, cells, overrides)
 
 
 @main.command()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PARAMS = "params.yaml"
+RESULTS = Path("results")
+REPORTS = Path("reports")
 
 
 def setting_names() -> tuple[str, ...]:

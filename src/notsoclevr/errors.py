@@ -19,6 +19,11 @@ class StudyError(Exception):
         self.exit_status = exit_status
 
 
+def describe(error: BaseException) -> str:
+    """Return what an error of somebody else's code says, in one line."""
+    return one_line(f"{type(error).__name__}: {error}")
+
+
 def one_line(message: str) -> str:
     """Return a message as a line that a person can read, whatever a value in it holds.
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from notsoclevr.cost import training_operations
 from notsoclevr.dataset import Dataset, SplitDataset
 from notsoclevr.experiment import Experiment
 from notsoclevr.tasks import Floats
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,7 +68,11 @@ def score(experiment: Experiment, canvas: Canvas, outputs: Floats) -> dict[str, 
 
 
 def summarise(
-    experiment: Experiment, canvas: Canvas, outputs: Floats, history: Sequence[Mapping[str, float]], parameters: int
+    experiment: Experiment,
+    canvas: Canvas,
+    outputs: Floats,
+    history: Sequence[Mapping[str, float]],
+    network: keras.Model,
 ) -> dict[str, Any]:
     """Return what was trained and how well it answers after the last epoch, as metrics.json has it.
 
@@ -73,8 +81,9 @@ def summarise(
         canvas: The examples.
         outputs: Of the fitted network, (n, ...).
         history: A row a measured epoch: "epoch", "train_exact", "test_exact" and more.
-        parameters: Number of weights of the network.
+        network: The fitted network.
     """
+    examples = experiment.recipe.epochs * int((~canvas.is_test).sum())
     perfect = [row["epoch"] for row in history if row["train_exact"] == row["test_exact"] == 1]
     return {
         "task": experiment.entry.task,
@@ -83,7 +92,8 @@ def summarise(
         "split_arguments": experiment.split.arguments(),
         "seed": experiment.seed,
         "recipe": asdict(experiment.recipe),
-        "parameters": parameters,
+        "parameters": network.count_params(),
+        "training_operations": training_operations(network, examples),
         "epochs": experiment.recipe.epochs,
         "epochs_to_perfect": min(perfect, default=None),
         **score(experiment, canvas, outputs),

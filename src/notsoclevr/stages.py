@@ -9,9 +9,8 @@ from notsoclevr import report, tracking
 from notsoclevr.cells.files import Cell, Missing
 from notsoclevr.claims.judge import Judged, judge
 from notsoclevr.claims.spec import FILE
+from notsoclevr.config import REPORTS
 from notsoclevr.report import record
-
-REPORTS = Path("reports")
 
 
 def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing]) -> None:
@@ -57,9 +56,7 @@ def track(root: Path, cells: Sequence[Cell], *, compare: bool = False) -> None:
         StudyError: The store does not answer, or the examples of a cell are not there.
     """
     from notsoclevr.cells.training import log_missing
-    from notsoclevr.training import import_tensorflow
 
-    import_tensorflow()
     with tracking.connect(root) as store:
         logged = log_missing(store, root, cells)
         if compare and all((root / REPORTS / name).exists() for name in ("comparison.csv", "index.html")):

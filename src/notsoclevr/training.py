@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import tempfile
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import keras
 
 Row = dict[str, float]
+MEASURED = 12  # times that a training is measured, if it has as many epochs
+CACHED = 2**19  # numbers that the largest layer of a network may put out at a time: 2 MiB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,13 +49,14 @@ class Fit:
     snapshots: Floats
 
 
-def import_tensorflow(threads: int | None = None) -> None:
+def import_tensorflow(threads: int = 1) -> None:
     """Import TensorFlow and Keras, set up for speed, without what TensorFlow says of itself meanwhile.
 
     oneDNN is off by default on some processors where it trains two to three times as fast.
 
     Args:
-        threads: Processor cores that TensorFlow may use, all by default; to be said before it computes anything.
+        threads: Threads that TensorFlow may use; to be said before it computes anything. The last digits of a result
+            depend on them, which is why one is the default.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -67,9 +71,8 @@ def import_tensorflow(threads: int | None = None) -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -95,7 +98,7 @@ def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimiz
     return keras.optimizers.Adam(rate, beta_2=recipe.beta_2)
 
 
-def _build(experiment: Experiment, steps_per_epoch: int) -> keras.Model:
+def _build(experiment: Experiment) -> keras.Model:
     import keras
 
     recipe = experiment.recipe
@@ -104,7 +107,6 @@ def _build(experiment: Experiment, steps_per_epoch: int) -> keras.Model:
         for weight in network.trainable_variables:
             if "kernel" in weight.name:
                 weight.regularizer = keras.regularizers.L2(recipe.weight_decay)
-    network.compile(_optimizer(recipe, steps_per_epoch), experiment.loss())
     return network
 
 
@@ -113,7 +115,7 @@ def train(
     split: SplitDataset,
     showcase: npt.NDArray[Any],
     *,
-    measure_every: int = 1,
+    measure_every: int | None = None,
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[Row], None] = lambda row: None,
 ) -> Fit:
@@ -123,7 +125,8 @@ def train(
         experiment: What to train.
         split: The examples; only its training set is trained on.
         showcase: Places in the canvas, see `Canvas.of`, of the squares whose snapshots are kept.
-        measure_every: Epochs from one measurement to the next; the last epoch is always measured.
+        measure_every: Epochs from one measurement to the next; by default a long training is measured a dozen times.
+            The last epoch is always measured.
         on_step: Called after each step.
         on_epoch: Called after each measured epoch with its row of the history.
 
@@ -136,66 +139,101 @@ def train(
     keras.utils.set_random_seed(experiment.seed)
     tf.config.experimental.enable_op_determinism()
 
-    task, recipe = experiment.task, experiment.recipe
+    task, recipe, size = experiment.task, experiment.recipe, len(split.train)
+    network = _build(experiment)
+    optimizer = _optimizer(recipe, steps_per_epoch=-(-size // recipe.batch_size))
+    step = _step(network, optimizer, experiment.loss(), task.inputs(split.train), task.targets(split.train))
     canvas = Canvas.of(split)
-    network = _build(experiment, steps_per_epoch=-(-len(split.train) // recipe.batch_size))
-    measured = {*range(measure_every, recipe.epochs, measure_every), recipe.epochs}
-    recorder = _recorder(experiment, canvas, showcase, measured, on_step, on_epoch)
-    network.fit(
-        task.inputs(split.train),
-        task.targets(split.train),
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
-        callbacks=[recorder],
-        verbose=0,
-    )
+    predict = _predict(network, task.inputs(canvas.dataset))
+    shuffle = np.random.default_rng(experiment.seed)
+    measure_every = measure_every or -(-recipe.epochs // MEASURED)
+
+    outputs = predict()
+    snapshots = [task.predictions(outputs[showcase])]
+    history: list[Row] = []
+    epoch_seconds: list[float] = []
+    for epoch in range(1, recipe.epochs + 1):
+        started = perf_counter()
+        order = shuffle.permutation(size)
+        for first in range(0, size, recipe.batch_size):
+            step(order[first : first + recipe.batch_size])
+            on_step()
+        epoch_seconds.append(perf_counter() - started)
+        if epoch % measure_every == 0 or epoch == recipe.epochs:
+            outputs = predict()
+            snapshots.append(task.predictions(outputs[showcase]))
+            history.append({"epoch": epoch, **score(experiment, canvas, outputs)})
+            on_epoch(history[-1])
     return Fit(
         network=network,
-        history=recorder.history,
-        epoch_seconds=recorder.epoch_seconds,
-        outputs=recorder.outputs,
-        snapshots=np.stack(recorder.snapshots),
+        history=history,
+        epoch_seconds=epoch_seconds,
+        outputs=outputs,
+        snapshots=np.stack(snapshots),
     )
 
 
-def _recorder(
-    experiment: Experiment,
-    canvas: Canvas,
-    showcase: npt.NDArray[Any],
-    measured: set[int],
-    on_step: Callable[[], None],
-    on_epoch: Callable[[Row], None],
-) -> Any:
-    """Return the Keras callback that keeps what `Fit` holds; a function, since its base class comes with Keras."""
+def _step(
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss,
+    inputs: Floats,
+    targets: npt.NDArray[Any],
+) -> Callable[[npt.NDArray[Any]], None]:
+    """Return a function that takes the places of a batch among the inputs, (b,), and makes the step of that batch.
+
+    A few examples at a time go through the network, as many as leave its activations in the cache of the processor,
+    and their gradients are added up: the step is that of the whole batch, up to rounding.
+    """
+    import tensorflow as tf
+
+    all_inputs, all_targets = tf.constant(inputs), tf.constant(targets)
+    weights = network.trainable_variables
+    optimizer.build(weights)
+    at_once = _examples_at_once(network)
+
+    def step(batch: Any) -> None:
+        size = tf.size(batch)
+
+        def add(first: Any, *sums: Any) -> Any:
+            part = batch[first : first + at_once] if at_once else batch
+            with tf.GradientTape() as tape:
+                outputs = network(tf.gather(all_inputs, part), training=True)
+                share = tf.size(part) / size
+                error = tf.add_n([loss(tf.gather(all_targets, part), outputs), *network.losses])
+                error *= tf.cast(share, error.dtype)
+            gradients = tape.gradient(error, [weight.value for weight in weights])
+            return first + tf.size(part), *(total + each for total, each in zip(sums, gradients, strict=True))
+
+        zeros = [tf.zeros(weight.shape) for weight in weights]
+        _, *sums = tf.while_loop(lambda first, *_: first < size, add, [0, *zeros])
+        optimizer.apply(sums, weights)
+
+    signature = [tf.TensorSpec([None], tf.int64)]
+    compiled: Callable[[npt.NDArray[Any]], None] = tf.function(step, input_signature=signature, autograph=False)
+    return compiled
+
+
+def _predict(network: keras.Model, inputs: Floats) -> Callable[[], Floats]:
+    """Return a function that returns the outputs of a network for all inputs, (n, ...)."""
+    import tensorflow as tf
+
+    all_inputs = tf.constant(inputs)
+    at_once = 4 * (_examples_at_once(network) or 8)  # no activation is kept for a gradient
+
+    predict = tf.function(
+        lambda first: network(all_inputs[first : first + at_once], training=False),
+        input_signature=[tf.TensorSpec([], tf.int32)],
+        autograph=False,
+    )
+    return lambda: np.concatenate([predict(first).numpy() for first in range(0, len(inputs), at_once)])
+
+
+def _examples_at_once(network: keras.Model) -> int | None:
+    """Return how many examples have activations that fit the cache; None if a batch has to stay whole."""
     import keras
 
-    task = experiment.task
-
-    class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_begin(self, logs: Any = None) -> None:
-            self.history: list[Row] = []
-            self.epoch_seconds: list[float] = []
-            self.snapshots: list[Floats] = []
-            self.inputs = task.inputs(canvas.dataset)
-            self._measure()
-
-        def _measure(self) -> None:
-            self.outputs = self.model.predict(self.inputs, batch_size=128, verbose=0)
-            self.snapshots.append(task.predictions(self.outputs[showcase]))
-
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self.started = perf_counter()
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            on_step()
-
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.epoch_seconds.append(perf_counter() - self.started)
-            if epoch + 1 not in measured:
-                return
-            self._measure()
-            row = {"epoch": epoch + 1, **score(experiment, canvas, self.outputs)}
-            self.history.append(row)
-            on_epoch(row)
-
-    return Recorder()
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers):
+        return None  # it depends on all examples of a batch
+    largest: int = max(math.prod(layer.output.shape[1:]) for layer in network.layers)
+    return max(1, CACHED // largest)

@@ -5,46 +5,24 @@ import keras
 import numpy as np
 import pytest
 import reference
+from cases import (
+    LAYERS,
+    SHAPES,
+    as_format,
+    concatenated_kernel,
+    every_format,
+    every_layer,
+    normal,
+    numpy,
+    with_random_weights,
+)
 from keras import ops
 
 from coordconv import AddCoords, CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D
 
-LAYERS = {
-    CoordConv1D: keras.layers.Conv1D,
-    CoordConv2D: keras.layers.Conv2D,
-    CoordConv3D: keras.layers.Conv3D,
-    CoordConv2DTranspose: keras.layers.Conv2DTranspose,
-}
-SHAPES = {CoordConv1D: (9,), CoordConv2D: (9, 6), CoordConv3D: (5, 6, 4), CoordConv2DTranspose: (5, 4)}
 KERNELS = {CoordConv1D: (3,), CoordConv2D: (3, 2), CoordConv3D: (2, 3, 2), CoordConv2DTranspose: (3, 4)}
 
-every_layer = pytest.mark.parametrize("layer_class", LAYERS, ids=lambda layer: layer.__name__)
-every_format = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel is TensorFlow's")
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def as_format(array, data_format):
-    """A channels_last array in `data_format`."""
-    return np.moveaxis(array, -1, 1) if data_format == "channels_first" else array
-
-
-def with_random_weights(layer, inputs, seed=1):
-    layer.build(inputs.shape)
-    layer.set_weights([normal(*w.shape, seed=seed + i) for i, w in enumerate(layer.weights)])
-    return layer
-
-
-def concatenated_kernel(layer):
-    axis = -1 if isinstance(layer, CoordConv2DTranspose) else -2
-    return np.concatenate([numpy(layer.kernel), numpy(layer.coord_kernel)], axis)
 
 
 def step(model, inputs, targets):
@@ -56,6 +34,36 @@ def step(model, inputs, targets):
 
 
 # Values
+
+
+@pytest.mark.parametrize("layer_class", [CoordConv1D, CoordConv2D, CoordConv3D])
+@every_format
+@pytest.mark.parametrize("arguments", [{}, {"strides": 2}, {"groups": 2}, {"padding": "same", "dilation_rate": 2}])
+def test_a_kernel_of_one_pixel(layer_class, data_format, arguments):
+    """Some of these are products of matrices inside; values and gradients are those of a convolution."""
+    inputs = normal(2, *SHAPES[layer_class], 4)
+    layer = layer_class(6, 1, radius=True, data_format=data_format, **arguments)
+    given = as_format(inputs, data_format)
+    outputs = numpy(with_random_weights(layer, given)(given))
+    rank, groups = inputs.ndim - 2, arguments.get("groups", 1)
+    strides = (arguments.get("strides", 1),) * rank
+    channels = reference.concatenate(inputs, radius=True, groups=groups).astype("float32")
+    kernel = concatenated_kernel(layer)
+    expected = reference.convolve(channels, kernel, numpy(layer.bias), strides=strides, groups=groups)
+    np.testing.assert_allclose(outputs, as_format(expected, data_format), rtol=1e-5, atol=1e-5)
+
+    # channels_last: with oneDNN, TensorFlow 2.21 has a wrong gradient for the bias of a channels_first Conv2D
+    plain = LAYERS[layer_class](6, 1, **arguments)
+    with_random_weights(plain, channels).set_weights([kernel, numpy(layer.bias)])
+    targets = normal(*expected.shape, seed=5)
+    changes = [
+        step(keras.Sequential([keras.Input(each.shape[1:]), built]), each, wanted)
+        for built, each, wanted in ((layer, given, as_format(targets, data_format)), (plain, channels, targets))
+    ]
+    ours, theirs = dict(zip([weight.name for weight in layer.weights], changes[0], strict=True)), changes[1]
+    joined = np.concatenate([ours["kernel"], ours["coord_kernel"]], -2)
+    np.testing.assert_allclose(joined, theirs[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours["bias"], theirs[1], rtol=1e-4, atol=1e-5)
 
 
 @every_layer

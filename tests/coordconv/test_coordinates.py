@@ -4,44 +4,19 @@ import keras
 import numpy as np
 import pytest
 import reference
+from cases import SHAPES, as_format, concatenated_kernel, every_format, every_layer, normal, numpy, with_random_weights
 from keras import ops
 
-from coordconv import AddCoords, CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, convert_model
+from coordconv import AddCoords, CoordConv2D, CoordConv2DTranspose, convert_model
 from coordconv.add_coords import coordinate_grid
-
-CONVOLUTIONS = [CoordConv1D, CoordConv2D, CoordConv3D, CoordConv2DTranspose]
-SHAPES = {CoordConv1D: (9,), CoordConv2D: (9, 6), CoordConv3D: (5, 6, 4), CoordConv2DTranspose: (5, 4)}
-
-every_layer = pytest.mark.parametrize("layer_class", CONVOLUTIONS, ids=lambda layer: layer.__name__)
-every_format = pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
-
-def as_format(array, data_format):
-    """A channels_last array in `data_format`."""
-    return np.moveaxis(array, -1, 1) if data_format == "channels_first" else array
-
-
-def with_random_weights(layer, inputs):
-    layer.build(inputs.shape)
-    layer.set_weights([normal(*w.shape, seed=1 + i) for i, w in enumerate(layer.weights)])
-    return layer
 
 
 def expected_outputs(layer, inputs, grid, **arguments):
     """What NumPy gives for channels_last inputs and coordinates."""
     transposed = isinstance(layer, CoordConv2DTranspose)
     convolve = reference.convolve_transposed if transposed else reference.convolve
-    kernel = np.concatenate([numpy(layer.kernel), numpy(layer.coord_kernel)], -1 if transposed else -2)
     channels = reference.concatenate(inputs, grid=grid, groups=arguments.get("groups", 1))
-    return convolve(channels, kernel, numpy(layer.bias), **arguments)
+    return convolve(channels, concatenated_kernel(layer), numpy(layer.bias), **arguments)
 
 
 # Values

@@ -152,8 +152,8 @@ def test_the_painter_decides_pixel_by_pixel() -> None:
     kernel = np.concatenate([np.asarray(first.kernel)[0, 0], np.asarray(first.coord_kernel)[0, 0]])
     x = np.maximum(x @ kernel + np.asarray(first.bias), 0)
     for name in ("conv_2", "conv_3", "conv_4"):
-        x = np.maximum(x @ np.asarray(weights[name].kernel)[0, 0] + np.asarray(weights[name].bias), 0)
-    expected = x @ np.asarray(weights["logits"].kernel)[0, 0] + np.asarray(weights["logits"].bias)
+        x = np.maximum(x @ np.asarray(weights[name].kernel) + np.asarray(weights[name].bias), 0)
+    expected = x @ np.asarray(weights["logits"].kernel) + np.asarray(weights["logits"].bias)
     got = network(centre[None].astype(np.float32))[0, pixel[0], pixel[1]]
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 

@@ -16,7 +16,8 @@ from ..fabricated import UNIFORM, fabricate
 
 COLUMNS = (
     "task,model,split,seed,parameters,epochs,train_exact,test_exact,train_iou,test_iou,"
-    "train_error_px,test_error_px,tutorial_train,tutorial_test,paper_test"
+    "train_error_px,test_error_px,tutorial_train,tutorial_test,paper_test,"
+    "epochs_to_perfect,gflop,gflop_to_perfect"
 )
 
 
@@ -63,7 +64,7 @@ def test_markdown_has_a_row_a_cell(cells: list[Cell]) -> None:
     text = comparison.markdown(cells)
     assert text.count("| quadrant |") == len(cells)
     row = next(line for line in text.splitlines() if line.startswith("| deconv painter"))
-    assert "| 100 % | 0 % | 0.000 | never | – | IoU 0.36 |" in row  # noqa: RUF001
+    assert "| 100 % | 0 % | 0.000 | 30 epochs, 3,441 GFLOP | never | – | IoU 0.36 |" in row  # noqa: RUF001
 
 
 def test_a_slower_machine_writes_the_same(tmp_path: Path, cells: list[Cell]) -> None:

@@ -28,34 +28,37 @@ from .processes import DVC, STUDY, Soak, SoakError
 
 
 def timed(act: Callable[[], Any]) -> float:
-    """Do something and give the seconds it took."""
+    """Do something and return the seconds it took."""
     begun = perf_counter()
     act()
     return perf_counter() - begun
 
 
 def soak_all(soak: Soak, kills: int, damages: int) -> None:
-    """Make the undisturbed clones; then kill `dvc repro` and all else in a thread each, and damage files in this."""
+    """Make the undisturbed clones; then kill what there is to kill in two threads, and damage files in this one."""
     trained = fresh_clone(soak, "trained")
     pipeline = timed(lambda: soak.run(trained, *DVC, "repro"))
     soak.say(f"an undisturbed `dvc repro` takes {pipeline:.0f} s")
     studied, damaged = copy_of(trained, "studied"), copy_of(trained, "damaged")
+    study = timed(lambda: soak.run(studied, *STUDY, "--workers", "2"))
+    soak.say(f"an undisturbed study takes {study:.0f} s")
     servers, workers = kills // 4, kills // 6
     repros = (kills - servers - workers + 1) // 2
 
-    def kill_the_rest() -> None:
-        study = timed(lambda: soak.run(studied, *STUDY, "--workers", "2"))
-        soak.say(f"an undisturbed study takes {study:.0f} s")
+    def kill_pipelines_and_servers() -> None:
+        kill_pipeline(soak, trained, repros, pipeline)
+        kill_server(soak, studied, servers, study)
+
+    def kill_studies() -> None:
         kill_study(soak, trained, studied, kills - servers - workers - repros, study)
         kill_cluster(soak, trained, studied, workers, study)
-        kill_server(soak, studied, servers, study)
 
     sys.path.insert(0, str(damaged / "src"))  # before the code of this environment
     lanes: list[Future[None]] = []
     with ThreadPoolExecutor() as pool:
         try:
             if kills:
-                lanes += [pool.submit(kill_pipeline, soak, trained, repros, pipeline), pool.submit(kill_the_rest)]
+                lanes += [pool.submit(kill_pipelines_and_servers), pool.submit(kill_studies)]
             damage(soak, damaged, damages)
             for lane in as_completed(lanes):
                 lane.result()
@@ -64,11 +67,11 @@ def soak_all(soak: Soak, kills: int, damages: int) -> None:
 
 
 def main() -> int:
-    """Soak, print what was counted, and give the exit status."""
+    """Soak, print what was counted, and return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=600, help="after which the soak ends, done or not")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is left to chance")
-    parser.add_argument("--kills", type=int, default=32)
+    parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--damages", type=int, default=1000)
     parser.add_argument("--keep-going", action="store_true", help="name everything that is off, not only the first")
     asked = parser.parse_args()

@@ -64,7 +64,7 @@ def repeat(soak: Soak, what: str, kills: int, chain: Callable[[int], int]) -> No
         soak: All that is shared.
         what: Is killed.
         kills: How many times.
-        chain: Kills at most so many times, lets the work end, checks what came of it, and gives the number of kills.
+        chain: Kills at most so many times, lets the work end, checks what came of it, and returns the number of kills.
     """
     done = 0
     while done < kills:
@@ -119,8 +119,7 @@ def kill_cluster(soak: Soak, trained: Path, studied: Path, kills: int, seconds: 
     address = f"tcp://127.0.0.1:{port}"
     worker = ["worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    # one thread, as two local workers have on two cores: the last digits of a loss depend on the number
-    environment = {"PYTHONPATH": f"{trained}/src", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    environment = {"PYTHONPATH": f"{trained}/src"}
     commands = {"scheduler": scheduler, "first worker": worker, "second worker": worker}
 
     def start(clone: Path) -> Process:

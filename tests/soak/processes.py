@@ -45,11 +45,11 @@ class Process(subprocess.Popen[bytes]):
             super().__init__(command, cwd=place, env=environment, stdout=out, stderr=err, start_new_session=True)
 
     def printed(self) -> str:
-        """Give what it has written to stdout so far."""
+        """Return what it has written to stdout so far."""
         return self._out.read_text("utf-8", "replace")
 
     def said(self) -> str:
-        """Give what it has written to stderr so far."""
+        """Return what it has written to stderr so far."""
         return self._err.read_text("utf-8", "replace")
 
 
@@ -102,14 +102,14 @@ class Soak:
         return process
 
     def end(self, process: Process, what: str, *allowed: int) -> str:
-        """Wait for a process, check how it ended, and give what it said on stderr."""
+        """Wait for a process, check how it ended, and return what it said on stderr."""
         status, said = process.wait(), process.said()
         self.check("Traceback" not in said + process.printed(), f"{what}: {said[-400:]}")
         self.check(status in (allowed or (0,)), f"{what}: exit status {status}: {said[-400:]}")
         return said
 
     def run(self, clone: Path, *command: str, **environment: str) -> str:
-        """Run a command that must end well, and give what it printed."""
+        """Run a command that must end well, and return what it printed."""
         what = f"{clone.name}: {' '.join(command[2:] if command[0] == sys.executable else command)}"
         process = self.start(clone, *command, **environment)
         self.end(process, what)
@@ -128,7 +128,7 @@ class Soak:
 
 
 def strays(folder: Path) -> list[psutil.Process]:
-    """List the processes that work in a folder or below."""
+    """Return the processes that work in a folder or below."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from notsoclevr.training import Fit
 
 Row = dict[str, float]
+NUMBERS = ("parameters", "training_operations", "epochs")  # of a training, in metrics.json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,7 +129,7 @@ def save(directory: Path, experiment: Experiment, canvas: Canvas, fit: Fit, show
         showcase: Places in the canvas of the showcase squares.
     """
     save_network(directory / "model.keras", fit.network)
-    metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network.count_params())
+    metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network)
     write_json(directory / "metrics.json", metrics)
     write_rows(directory / "history.csv", fit.history)
     save_predictions(directory / "predictions.npz", experiment.task, canvas, fit, showcase)
@@ -257,13 +258,13 @@ def _mismatch(cell: Cell) -> str | None:
         return "coordinates of predictions.npz are not the positions of Not-so-Clevr, row by row"
     measured = [f"{part}_{name}" for part in ("train", "test") for name in ("loss", *(m.name for m in task.metrics))]
     needed = {
-        "metrics.json": (cell.metrics, ["seed", "recipe", "parameters", "epochs", "epochs_to_perfect", *measured]),
+        "metrics.json": (cell.metrics, ["seed", "recipe", *NUMBERS, "epochs_to_perfect", *measured]),
         "history.csv": (cell.history[0], ["epoch", *measured]),
     }
     for name, (content, keys) in needed.items():
         if missing := [key for key in keys if key not in content]:
             return f"{name} has no {', '.join(missing)}"
-    for key in ("seed", "parameters", "epochs", *measured):
+    for key in ("seed", *NUMBERS, *measured):
         if not isinstance(cell.metrics[key], int | float):
             return f"{key} of metrics.json is {cell.metrics[key]!r}, no number"
     measured_at = [row["epoch"] for row in cell.history]

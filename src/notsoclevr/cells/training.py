@@ -28,7 +28,9 @@ SHOWCASE = np.array(
 )
 
 
-def train_cell(root: Path, experiment: Experiment, split: SplitDataset, directory: Path, *, started: float) -> None:
+def train_cell(
+    root: Path, experiment: Experiment, split: SplitDataset, directory: Path, *, started: float, threads: int = 1
+) -> None:
     """Train one cell as one run: results first, then what MLflow remembers of them.
 
     Args:
@@ -37,13 +39,14 @@ def train_cell(root: Path, experiment: Experiment, split: SplitDataset, director
         split: The examples.
         directory: Where the results go; what is there stays whole if this fails.
         started: When the command started, by `time.perf_counter`.
+        threads: That TensorFlow may use.
 
     Raises:
         StudyError: The store does not answer. The results are kept all the same.
         OSError: The results cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)  # now, not after minutes of training
-    import_tensorflow()
+    import_tensorflow(threads)
     run_id, problem = None, None
     try:
         with tracking.connect(root) as store:
@@ -66,7 +69,8 @@ def train_cell(root: Path, experiment: Experiment, split: SplitDataset, director
         raise
     if problem:
         raise StudyError(
-            f"{problem}; the results are kept in {directory}, log them later with `notsoclevr track`", exit_status=1
+            f"{problem}; the results are kept in {directory}, log them later with `notsoclevr track {directory}`",
+            exit_status=1,
         )
 
 
@@ -94,6 +98,7 @@ def log_missing(store: Store, root: Path, cells: Sequence[Cell]) -> list[str]:
     logged = []
     for cell in cells:
         if not record.find_run(store, cell):
+            import_tensorflow()
             split = load_split(split_path(root, cell.metrics["split"]))
             log(store, store.open_run(record.describe(cell.experiment)), cell, split)
             logged.append(cell.name)

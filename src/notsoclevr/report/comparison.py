@@ -26,13 +26,24 @@ COLUMNS = (
 def compare(cell: Cell) -> dict[str, Any]:
     """Return the row of a cell in comparison.csv; None where a metric does not apply or nothing was published."""
     metrics = cell.metrics
+    gflop = gigaflop(cell, metrics["epochs"])
+    perfect = metrics["epochs_to_perfect"]
     measured = {name: metrics.get(name) for metric in METRICS for name in (f"train_{metric}", f"test_{metric}")}
     values = {
         **{name: metrics[name] for name in ("task", "model", "split", "seed", "parameters", "epochs")},
         **{name: None if value is None else round(value, 6) for name, value in measured.items()},
         **published(metrics["model"], metrics["split"])._asdict(),
+        "epochs_to_perfect": perfect,
+        "gflop": gflop,
+        "gflop_to_perfect": perfect and gigaflop(cell, perfect),
     }
     return {name: values[name] for name in dict.fromkeys((*COLUMNS, *values))}
+
+
+def gigaflop(cell: Cell, epochs: float) -> float:
+    """Return the floating-point operations, in billions, of so many epochs of a cell's training."""
+    operations: float = cell.metrics["training_operations"] / cell.metrics["epochs"] * epochs
+    return round(operations / 1e9, 1)
 
 
 def history(cell: Cell) -> list[dict[str, Any]]:
@@ -40,7 +51,12 @@ def history(cell: Cell) -> list[dict[str, Any]]:
     named = {name: cell.metrics[name] for name in ("task", "model", "split")}
     measured = ["loss", *METRICS]
     columns = [f"{part}_{name}" for part in ("train", "test") for name in measured]
-    return [named | {"epoch": int(row["epoch"])} | {name: row.get(name) for name in columns} for row in cell.history]
+    return [
+        named
+        | {"epoch": int(row["epoch"]), "gflop": gigaflop(cell, row["epoch"])}
+        | {name: row.get(name) for name in columns}
+        for row in cell.history
+    ]
 
 
 def hardest_first(cells: Sequence[Cell]) -> list[str]:
@@ -57,7 +73,8 @@ def markdown(cells: Sequence[Cell]) -> str:
     lines: list[str] = []
     for task in dict.fromkeys(cell.metrics["task"] for cell in cells):
         metric = f"{METRICS[TASKS[task].metric].label}, test"
-        header = ["model", "split", "parameters", "train", "test", metric, "perfect after", "tutorial", "paper"]
+        header = ["model", "split", "parameters", "train", "test", metric]
+        header += ["trained for", "perfect after", "tutorial", "paper"]
         rows = [list(wording(cell).values()) for cell in cells if cell.metrics["task"] == task]
         lines += [f"**{task.capitalize()}**", "", *table(header, rows, words=2), ""]
     return "\n".join(lines)
@@ -65,7 +82,7 @@ def markdown(cells: Sequence[Cell]) -> str:
 
 def wording(cell: Cell) -> dict[str, str]:
     """Return what a table prints of a cell, by column; nothing in it depends on how fast the machine is."""
-    row, epoch = compare(cell), cell.metrics["epochs_to_perfect"]
+    row = compare(cell)
     metric = METRICS[cell.task.metric]
     tutorial, paper = NONE, NONE
     if row["tutorial_test"] is not None:
@@ -81,10 +98,15 @@ def wording(cell: Cell) -> dict[str, str]:
         "train": share(row["train_exact"]),
         "test": share(row["test_exact"]),
         "metric": quantity(metric, row[f"test_{metric.name}"]),
-        "perfect": "never" if epoch is None else f"epoch {epoch}",
+        "cost": _cost(cell, row["epochs"]),
+        "perfect": _cost(cell, row["epochs_to_perfect"]),
         "tutorial": tutorial,
         "paper": paper,
     }
+
+
+def _cost(cell: Cell, epochs: int | None) -> str:
+    return "never" if epochs is None else f"{epochs} epochs, {gigaflop(cell, epochs):,.0f} GFLOP"
 
 
 def write(directory: Path, cells: Sequence[Cell]) -> None:

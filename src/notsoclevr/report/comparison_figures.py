@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.cells.files import Cell
@@ -69,14 +69,14 @@ def save_finding(path: Path, cells: Sequence[Cell]) -> None:
 
 
 def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
-    """Write how all cells learned: exact test answers against epochs, a panel a task and split."""
+    """Write how all cells learned: exact test answers against what they cost, a panel a task and split."""
     tasks, splits = _distinct(cells, "task"), _distinct(cells, "split")
     figure = Figure(figsize=(3.4 * len(tasks), 2.5 * len(splits) + 0.3), layout="constrained")
     grid = figure.subplots(len(splits), len(tasks), squeeze=False, sharex=True, sharey=True)
     for cell in cells:
         axes = grid[splits.index(cell.metrics["split"]), tasks.index(cell.metrics["task"])]
         axes.plot(
-            [row["epoch"] for row in cell.history],
+            [cell.metrics["training_operations"] * row["epoch"] / cell.metrics["epochs"] for row in cell.history],
             [row["test_exact"] for row in cell.history],
             color=cell.model.colour,
             label=cell.model.title,
@@ -86,15 +86,15 @@ def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
         )
     for (i, j), axes in np.ndenumerate(grid):
         axes.set(ylim=(-0.03, 1.03), xscale="log")
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_major_formatter(EngFormatter("FLOP"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_title(f"{tasks[j]}, {splits[i]}", fontsize=10)
-        if axes.lines:
-            axes.legend(frameon=False, fontsize=7)
         if j == 0:
             axes.set_ylabel("exact on the test set")
         if i == len(splits) - 1:
-            axes.set_xlabel("epochs of training")
+            axes.set_xlabel("operations of training")
+    for j in range(len(tasks)):  # in the lower row, whose lines leave more room, or below the axes if all is full
+        grid[-1, j].legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3))
     figures.save(figure, path)

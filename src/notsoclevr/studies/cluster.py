@@ -11,8 +11,7 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster
 
-from notsoclevr.errors import StudyError
-from notsoclevr.studies.trial import one_line
+from notsoclevr.errors import StudyError, describe
 
 CONNECT_TIMEOUT = 15  # seconds that a scheduler has to answer
 SETTINGS: dict[str, Any] = {  # of Dask, for workers on this machine
@@ -78,6 +77,6 @@ def remote_cluster(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout=CONNECT_TIMEOUT)
     except (OSError, ValueError) as error:
-        raise StudyError(f"--scheduler {address}: no scheduler answers: {one_line(error)}", exit_status=1) from None
+        raise StudyError(f"--scheduler {address}: no scheduler answers: {describe(error)}", exit_status=1) from None
     with client:
         yield client

@@ -17,12 +17,12 @@ from distributed.scheduler import NoWorkerError
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import StudyError, describe
 from notsoclevr.studies.cluster import local_cluster, remote_cluster
 from notsoclevr.studies.log import StudyLog, close_study, log_rows, open_study
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Trial
-from notsoclevr.studies.trial import one_line, run_trial
+from notsoclevr.studies.trial import run_trial
 
 
 def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) -> int:
@@ -86,7 +86,7 @@ def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Ca
         try:
             log_rows(log, own_rows(study, to_frame(rows.values())).to_dict("records"), stop)
             if client:
-                _run_trials(client, study, missing, rows, log, stop, threads=None if scheduler else 1)
+                _run_trials(client, study, missing, rows, log, stop)
             status = "FINISHED"
         finally:
             save_summary(study, to_frame(rows.values()))
@@ -101,7 +101,6 @@ def _run_trials(
     rows: dict[str, Row],
     log: StudyLog,
     stop: Callable[[], None],
-    threads: int | None,
 ) -> None:
     """Run experiments on a cluster, and keep and log the row of each as it ends.
 
@@ -112,10 +111,9 @@ def _run_trials(
         rows: Its rows by key, to be added to.
         log: Where they are logged.
         stop: Raises what the user asked for in the meantime.
-        threads: Processor cores that each may use, see `run_trial`.
     """
     before = len(study.trials) - len(trials)
-    futures = client.map(run_trial, trials, threads=threads, pure=False)
+    futures = client.map(run_trial, trials, pure=False)
     trial_of = {future.key: trial for future, trial in zip(futures, trials, strict=True)}
     with tqdm(
         total=len(study.trials),
@@ -170,4 +168,4 @@ def _outcome(future: Future[Row], trial: Trial) -> Row | None:
     except NoWorkerError:
         return None
     except Exception as error:
-        return make_row(trial, {}, error=one_line(error)) if future.status == "error" else None
+        return make_row(trial, {}, error=describe(error)) if future.status == "error" else None

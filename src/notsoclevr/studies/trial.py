@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from notsoclevr.dataset import generate
+from notsoclevr.errors import describe
 from notsoclevr.evaluation import Canvas, summarise
 from notsoclevr.studies.rows import BY_EPOCH, MEASURED, Row, make_row
 from notsoclevr.studies.spec import Trial
@@ -25,22 +26,21 @@ def dask_setup(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def run_trial(trial: Trial, threads: int | None = None) -> Row:
-    """Train one experiment.
+def run_trial(trial: Trial) -> Row:
+    """Train one experiment on one thread.
 
     Args:
         trial: The experiment.
-        threads: Processor cores that TensorFlow may use; as the environment of the worker says by default.
 
     Returns:
         Its row. A failure is a row too, with the error in it.
     """
     try:
         with _alone:
-            import_tensorflow(threads)
+            import_tensorflow()
             return make_row(trial, _measure(trial))
     except Exception as error:
-        return make_row(trial, {}, error=one_line(error))
+        return make_row(trial, {}, error=describe(error))
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def _measure(trial: Trial) -> dict[str, Any]:
     split = experiment.split(generate())
     with _own_random(experiment.seed):
         fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
-    metrics = summarise(experiment, Canvas.of(split), fit.outputs, fit.history, fit.network.count_params())
+    metrics = summarise(experiment, Canvas.of(split), fit.outputs, fit.history, fit.network)
     perfect = metrics["epochs_to_perfect"]
     values = metrics | {
         "seconds_to_perfect": perfect and round(sum(fit.epoch_seconds[: int(perfect)]), 2),
@@ -74,8 +74,3 @@ def _measure(trial: Trial) -> dict[str, Any]:
         BY_EPOCH: " ".join(f"{row['test_exact']:.4g}" for row in fit.history),
     }
     return {name: values[name] for name in MEASURED if name in values}
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error as a table has it."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

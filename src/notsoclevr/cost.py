@@ -1,0 +1,40 @@
+"""What a network costs, in floating-point operations: the same number on every machine."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
+TRAINING = 3  # a training step counts as three times the forward pass: gradients for weights and for inputs
+
+
+def forward_operations(network: keras.Model) -> int:
+    """Return the floating-point operations of one example on its way through a network.
+
+    Counted are the multiplications and additions of its kernels; all else is little beside them.
+
+    Args:
+        network: A built network of convolutions, transposed convolutions and dense layers.
+    """
+    import keras
+
+    total = 0
+    for layer in network.layers:
+        # once a position of the output, or of the input of a transposed convolution
+        tensor = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output
+        positions = math.prod(tensor.shape[1:-1])
+        total += sum(2 * positions * math.prod(w.shape) for w in layer.trainable_weights if w.name.endswith("kernel"))
+    return total
+
+
+def training_operations(network: keras.Model, examples: int) -> int:
+    """Return the floating-point operations of a training.
+
+    Args:
+        network: What is trained.
+        examples: How many the training sees; each counts again in each epoch.
+    """
+    return TRAINING * forward_operations(network) * examples

@@ -1,0 +1,210 @@
+"""The whole pipeline: what DVC has to run, as many trainings at a time as there are jobs.
+
+`dvc repro` does the same, one stage after the other. Here each training is a `dvc repro` of its own stage: it is DVC
+that decides what has to run and keeps what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from tqdm import tqdm
+
+from notsoclevr.config import RESULTS, Config
+from notsoclevr.errors import StudyError
+
+LOGS = Path("outputs", "logs")  # what each training says
+EPOCH = re.compile(r"epoch (\d+)/(\d+)  .*(exact .*)")  # in a line of notsoclevr.progress
+DVC = (sys.executable, "-m", "dvc")
+
+
+def run_experiment(root: Path, config: Config, cells: Sequence[str], overrides: Mapping[str, Any]) -> None:
+    """Run the pipeline with other settings, as an experiment of DVC that leaves results/ and reports/ as they are.
+
+    Args:
+        root: The repository.
+        config: What params.yaml says.
+        cells: Names of the cells to train, all or some.
+        overrides: Settings by their path in params.yaml.
+
+    Raises:
+        StudyError: A stage failed.
+    """
+    settings = [f"--set-param={key}={value}" for key, value in overrides.items()]
+    _call_dvc(root, "exp", "run", "--temp", "--force", *settings, *_targets(config, cells))
+
+
+def reproduce(root: Path, config: Config, cells: Sequence[str], jobs: int) -> None:
+    """Bring the stages up to date.
+
+    Args:
+        root: The repository.
+        config: What params.yaml says.
+        cells: Names of the cells to train, all or some.
+        jobs: Trainings at a time, each on one thread.
+
+    Raises:
+        StudyError: A stage failed. The trainings that ended well are kept.
+    """
+    _call_dvc(root, "repro", "--single-item", "generate", "split")
+    stale = _read_dvc(root, "status", "--json", "dvc.yaml")
+    if asked := [name for name in cells if f"train@{name}" in stale]:
+        _Trainings(root, config, asked).run(jobs)
+    _call_dvc(root, "repro", *_targets(config, cells))
+
+
+def differences(root: Path) -> str:
+    """Return in one line how the metrics of all cells compare with those that are committed."""
+    changed = {
+        Path(path).parent.name: {name: value["diff"] for name, value in values.items() if value.get("diff")}
+        for path, values in _read_dvc(root, "metrics", "diff", "--json", "HEAD").items()
+    }
+    if not changed:
+        return "all cells are as committed"
+    largest = [
+        f"{cell} ({name} {difference:+.2g})"
+        for cell, values in changed.items()
+        for name, difference in [max(values.items(), key=lambda item: abs(item[1]), default=("values", 0))]
+    ]
+    return f"{len(changed)} cells are not as committed, see `dvc metrics diff`; most of each: {', '.join(largest)}"
+
+
+def _targets(config: Config, cells: Sequence[str]) -> list[str]:
+    if len(cells) == len(config.cells):
+        return []
+    return ["--single-item", "generate", "split", *(f"train@{name}" for name in cells), "evaluate"]
+
+
+def _call_dvc(root: Path, *arguments: str) -> None:
+    if subprocess.run([*DVC, *arguments], cwd=root, check=False).returncode:
+        raise StudyError("DVC stopped before the end; what it said stands above", exit_status=1)
+
+
+def _read_dvc(root: Path, *arguments: str) -> dict[str, Any]:
+    done = subprocess.run([*DVC, *arguments], cwd=root, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise StudyError(f"dvc {' '.join(arguments)}: {done.stderr}", exit_status=1)
+    return dict(json.loads(done.stdout))
+
+
+class _Trainings:
+    """Trainings to be run, and those under way.
+
+    Args:
+        root: The repository.
+        config: What params.yaml says.
+        cells: Names of the cells.
+    """
+
+    def __init__(self, root: Path, config: Config, cells: Sequence[str]) -> None:
+        self._root = root
+        epochs = {f"{model}-{split}": config.models[model].epochs for model, split in config.cells}
+        # what an epoch costs, as the last training of the cell has counted it: the dearest cells come first
+        costs = {name: self._operations(name) / epochs[name] for name in cells}
+        self._costs = dict(sorted(costs.items(), key=lambda item: -item[1] * epochs[item[0]]))
+        self._total = sum(cost * epochs[name] for name, cost in costs.items())
+        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._said: dict[str, str] = {}
+        self._stopped = Event()
+
+    def _operations(self, name: str) -> float:
+        with suppress(OSError, ValueError, TypeError, LookupError):
+            metrics = json.loads((self._root / RESULTS / name / "metrics.json").read_text("utf-8"))
+            return float(metrics["training_operations"])
+        return 1e12  # as those of the cells that are known
+
+    def run(self, jobs: int) -> None:
+        """Run all, and wait for them.
+
+        Args:
+            jobs: How many at a time.
+
+        Raises:
+            StudyError: Some failed; the others ended well.
+        """
+        (self._root / LOGS).mkdir(parents=True, exist_ok=True)
+        failed = []
+        with (
+            ThreadPoolExecutor(jobs) as pool,
+            tqdm(
+                total=self._total,
+                desc="training",
+                bar_format="{desc} |{bar}| {percentage:3.0f}% {elapsed} (left {remaining}) {postfix}",
+                disable=not sys.stderr.isatty(),
+            ) as bar,
+        ):
+            futures = {pool.submit(self._train, name, bar): name for name in self._costs}
+            try:
+                for count, future in enumerate(as_completed(futures), start=1):
+                    name = futures[future]
+                    said = self._said.pop(name, "")
+                    if problem := future.result():
+                        failed.append(name)
+                        said = problem
+                    tqdm.write(f"{count} of {len(futures)}  {name}  {said}", file=sys.stderr)
+            except BaseException:
+                self._stop(pool)
+                raise
+        if failed:
+            raise StudyError(
+                f"{', '.join(failed)}: training failed, see {LOGS}/<cell>.log; the other cells are kept, "
+                "the same command trains those that are missing",
+                exit_status=1,
+            )
+
+    def _train(self, name: str, bar: tqdm[Any]) -> str | None:
+        """Train a cell; return what went wrong, or None."""
+        if self._stopped.is_set():
+            return "stopped"
+        command = [*DVC, "repro", "--single-item", "--wait-for-lock", f"train@{name}"]
+        try:
+            with (
+                (self._root / LOGS / f"{name}.log").open("w", encoding="utf-8") as log,
+                subprocess.Popen(
+                    command,
+                    cwd=self._root,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,  # Ctrl-C is for this process, which stops them one and all
+                ) as process,
+            ):
+                self._processes[name] = process
+                for line in process.stdout or ():
+                    log.write(line)
+                    log.flush()
+                    if found := EPOCH.search(line):
+                        self._note(name, found, bar)
+        except OSError as error:
+            return f"failed: {error.strerror or error}"
+        finally:
+            self._processes.pop(name, None)
+        return f"failed: {LOGS / name}.log" if process.returncode else None
+
+    def _note(self, name: str, found: re.Match[str], bar: tqdm[Any]) -> None:
+        """Note that an epoch of a cell ended."""
+        self._said[name] = found[3]
+        under_way = [cell for cell in self._processes if cell in self._said]
+        bar.set_postfix_str(", ".join(under_way), refresh=False)
+        bar.update(self._costs[name])
+
+    def _stop(self, pool: ThreadPoolExecutor) -> None:
+        """Stop the trainings that are under way, so that each closes its run, and start no more."""
+        self._stopped.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(self._processes.values()):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
