@@ -55,10 +55,12 @@ soak: setup
 ui: setup
 	mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
-## What speed claims rest on: benchmarks/*.csv.
-bench: setup
+## What speed claims rest on: benchmarks/*.csv. An hour, with nothing else running; BEFORE names a commit to compare with.
+bench: setup $(BACKENDS)/synced
 	python benchmarks/layer.py
+	python benchmarks/training.py
 	python benchmarks/throughput.py
+	python benchmarks/repro.py $(if $(BEFORE),--before "$(BEFORE)")
 
 lint: setup
 	ruff check

@@ -99,11 +99,11 @@ def store_uri(folder: Path) -> str:
 
 @pytest.fixture
 def project(tmp_path: Path, full: dataset.Dataset) -> Path:
-    """Give a project, see `make_project`."""
+    """Return a project, see `make_project`."""
     return make_project(tmp_path, full)
 
 
 @pytest.fixture
 def command(project: Path) -> Run:
-    """Give `run_command` for that project."""
+    """Return `run_command` for that project."""
     return partial(run_command, project)

@@ -115,7 +115,7 @@ class _Trainings:
         self._costs = dict(sorted(costs.items(), key=lambda item: -item[1] * epochs[item[0]]))
         self._total = sum(cost * epochs[name] for name, cost in costs.items())
         self._processes: dict[str, subprocess.Popen[str]] = {}
-        self._said: dict[str, str] = {}
+        self._said: dict[str, re.Match[str]] = {}  # after the last epoch that was measured
         self._stopped = Event()
 
     def _operations(self, name: str) -> float:
@@ -144,15 +144,14 @@ class _Trainings:
                 disable=not sys.stderr.isatty(),
             ) as bar,
         ):
-            futures = {pool.submit(self._train, name, bar): name for name in self._costs}
             try:
+                futures = {pool.submit(self._train, name, bar): name for name in self._costs}
                 for count, future in enumerate(as_completed(futures), start=1):
                     name = futures[future]
-                    said = self._said.pop(name, "")
                     if problem := future.result():
                         failed.append(name)
-                        said = problem
-                    tqdm.write(f"{count} of {len(futures)}  {name}  {said}", file=sys.stderr)
+                    said = problem or (self._said[name][3] if name in self._said else "as DVC had it")
+                    bar.write(f"{count} of {len(futures)}  {name}  {said}", file=sys.stderr)
             except BaseException:
                 self._stop(pool)
                 raise
@@ -167,7 +166,9 @@ class _Trainings:
         """Train a cell; return what went wrong, or None."""
         if self._stopped.is_set():
             return "stopped"
-        command = [*DVC, "repro", "--single-item", "--wait-for-lock", f"train@{name}"]
+        if bar.disable:
+            print(f"training {name}, see {LOGS / name}.log", file=sys.stderr, flush=True)
+        command = [*DVC, "--wait-for-lock", "repro", "--single-item", f"train@{name}"]
         try:
             with (
                 (self._root / LOGS / f"{name}.log").open("w", encoding="utf-8") as log,
@@ -182,24 +183,27 @@ class _Trainings:
                     start_new_session=True,  # Ctrl-C is for this process, which stops them one and all
                 ) as process,
             ):
-                self._processes[name] = process
+                self._processes[name], reasons = process, []
                 for line in process.stdout or ():
                     log.write(line)
                     log.flush()
                     if found := EPOCH.search(line):
                         self._note(name, found, bar)
+                    elif line.startswith(("notsoclevr: ", "ERROR: ")):
+                        reasons.append(line.strip())
         except OSError as error:
             return f"failed: {error.strerror or error}"
         finally:
             self._processes.pop(name, None)
-        return f"failed: {LOGS / name}.log" if process.returncode else None
+        return f"failed: {reasons[0] if reasons else LOGS / f'{name}.log'}" if process.returncode else None
 
     def _note(self, name: str, found: re.Match[str], bar: tqdm[Any]) -> None:
-        """Note that an epoch of a cell ended."""
-        self._said[name] = found[3]
-        under_way = [cell for cell in self._processes if cell in self._said]
+        """Note that a cell was measured after an epoch."""
+        before = int(self._said[name][1]) if name in self._said else 0
+        self._said[name] = found
+        under_way = [f"{cell} {said[1]}/{said[2]}" for cell, said in self._said.items() if cell in self._processes]
         bar.set_postfix_str(", ".join(under_way), refresh=False)
-        bar.update(self._costs[name])
+        bar.update(self._costs[name] * (int(found[1]) - before))
 
     def _stop(self, pool: ThreadPoolExecutor) -> None:
         """Stop the trainings that are under way, so that each closes its run, and start no more."""

@@ -45,7 +45,7 @@ def judge_claims(root: Path) -> str:
 
 
 def track(root: Path, cells: Sequence[Cell], *, compare: bool = False) -> None:
-    """Log what the store lacks.
+    """Log what has no run in the store.
 
     Args:
         root: The repository.

@@ -122,7 +122,7 @@ READERS = {  # files, how often one of them is chosen, and the commands that rea
 
 
 def call(command: list[str]) -> tuple[int, str]:
-    """Run a command in this process, and give its exit status and what it says on stderr."""
+    """Run a command in this process, and return its exit status and what it says on stderr."""
     from notsoclevr.cli import main
 
     said = io.StringIO()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from notsoclevr.cells import record
 from notsoclevr.cells.files import Cell
-from notsoclevr.errors import StudyError
 from notsoclevr.evaluation import best
 from notsoclevr.tasks import TASKS
 from notsoclevr.tracking import Outcome, Point, Run, Store
@@ -20,19 +18,15 @@ KIND = "comparison"
 def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
     """Log the comparison as a run of its own, once, and register the best network of each task.
 
-    A comparison that is known already gets what it lacks, as when it was logged before its cells were. An experiment of
-    DVC registers nothing.
+    One that was logged before its cells is completed. An experiment of DVC registers nothing.
 
     Args:
         store: The store.
         reports: Folder of the comparison.
         cells: The cells in results/: those to register from, and those whose runs are linked.
-
-    Raises:
-        StudyError: comparison.csv is not what `evaluate` writes.
     """
     digest = record.digest(reports / "comparison.csv", reports / "index.html")
-    exact = _exact(reports / "comparison.csv")
+    exact = {cell.name: cell.metrics["test_exact"] for cell in cells}
     points = [Point(f"{name}.test_exact", value) for name, value in exact.items()]
     runs = {cell.name: (cell.model.task, record.find_run(store, cell)) for cell in cells}
     links = {name: store.link(task, run_id) for name, (task, run_id) in runs.items() if run_id}
@@ -49,17 +43,6 @@ def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
             _, run_id = runs[f"{chosen['model']}-{chosen['split']}"]
             if run_id:
                 store.register(task, run_id, f"The best model of the {task} task, whatever its kind.")
-
-
-def _exact(table: Path) -> dict[str, float]:
-    """Load the share of its test set that each cell in comparison.csv answers exactly."""
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            return {f"{row['model']}-{row['split']}": float(row["test_exact"]) for row in csv.DictReader(file)}
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise StudyError(
-            f"{table}: cannot be read ({type(error).__name__}: {error}); make it again with `notsoclevr evaluate`"
-        ) from None
 
 
 def _describe(exact: Mapping[str, float], links: Mapping[str, str]) -> str:
