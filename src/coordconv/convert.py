@@ -71,7 +71,7 @@ def convert_model(
 
 
 def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any = None, order: str = "ij") -> None:
-    """Give a CoordConv layer the weights of a convolution over concatenated channels.
+    """Set the weights of a CoordConv layer to those of a convolution over concatenated channels.
 
     Args:
         layer: A built CoordConv layer with `coord_kernel_size=None`.

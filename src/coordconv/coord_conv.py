@@ -57,7 +57,7 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Give `target` the weights of `source`, and zeros to the coordinate kernels that `source` lacks.
+    """Copy the weights of `source` to `target`; coordinate kernels that `source` does not have become zeros.
 
     Args:
         source: A built layer or model.

@@ -67,7 +67,7 @@ def reproduce(root: Path, config: Config, cells: Sequence[str], jobs: int) -> No
 def differences(root: Path) -> str:
     """Return in one line how the metrics of all cells compare with those that are committed."""
     changed = {
-        Path(path).parent.name: {name: value["diff"] for name, value in values.items() if value.get("diff")}
+        Path(path).parent.name: {name: value.get("diff") or 0.0 for name, value in values.items()}
         for path, values in _read_dvc(root, "metrics", "diff", "--json", "HEAD").items()
     }
     if not changed:
@@ -75,7 +75,7 @@ def differences(root: Path) -> str:
     largest = [
         f"{cell} ({name} {difference:+.2g})"
         for cell, values in changed.items()
-        for name, difference in [max(values.items(), key=lambda item: abs(item[1]), default=("values", 0))]
+        for name, difference in [max(values.items(), key=lambda item: abs(item[1]))]
     ]
     return f"{len(changed)} cells are not as committed, see `dvc metrics diff`; most of each: {', '.join(largest)}"
 

@@ -2,7 +2,7 @@
 
 They speak one visual language with those of `notsoclevr.report`: white is the square or the lit pixel; blue
 answers are right, wrong ones go from yellow to brown the further off they are; positions that were trained on are
-muted; a dashed frame marks the test set where it is a rectangle.
+paler; a dashed frame marks the test set where it is a rectangle.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.ticker import PercentFormatter
@@ -58,6 +58,15 @@ def severity(cell: Cell) -> npt.NDArray[np.float64]:
     return np.clip(off, 0.0, 1.0)
 
 
+def _muted(colours: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the colours of positions that were trained on: paler, so that the test set stands out in any split."""
+    muted: npt.NDArray[Any] = 0.42 * colours + 0.58 * np.array(to_rgb(MUTE))
+    return muted
+
+
+PALE = to_hex(tuple(_muted(np.array(to_rgb(RIGHT)))))  # exact, and trained on
+
+
 def map_image(cell: Cell) -> npt.NDArray[np.uint8]:
     """Return a picture of where on the canvas a cell is right, a pixel a position.
 
@@ -69,8 +78,7 @@ def map_image(cell: Cell) -> npt.NDArray[np.uint8]:
     """
     exact, is_test = cell.predictions["exact"][:, None], cell.predictions["is_test"][:, None]
     colours = np.where(exact, to_rgb(RIGHT), shade(severity(cell)))  # (n, 3)
-    muted = 0.42 * colours + 0.58 * np.array(to_rgb(MUTE))  # trained on: the test set stands out in any split
-    image = np.where(is_test, colours, muted).reshape(POSITIONS, POSITIONS, 3)
+    image = np.where(is_test, colours, _muted(colours)).reshape(POSITIONS, POSITIONS, 3)
     return (255 * image).round().astype(np.uint8)
 
 
@@ -129,7 +137,7 @@ def add_legend(figure: Figure) -> None:
         Patch(color=NEAR, label="wrong: nearly right"),
         Patch(color=WRONG, label="a few pixels off"),
         Patch(color=FAR, label="far off"),
-        Patch(color=MUTE, label="muted: trained on"),
+        Patch(color=PALE, label="paler: trained on"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
 

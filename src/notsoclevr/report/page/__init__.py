@@ -228,7 +228,7 @@ def write(
         metrics={name: METRICS[name] for name in METRICS if any(task["metric"] == name for task in tasks.values())},
         missing=missing,
         models=MODELS,
-        colours={name: getattr(figures, name.upper()) for name in ("right", "near", "wrong", "far", "mute")},
+        colours={name: getattr(figures, name.upper()) for name in ("right", "near", "wrong", "far", "pale")},
         headline=_headline([cell for cell in cells if cell.metrics["split"] == splits[0]]),
         pixels=map(_pixels, cells),
         claims=_claims(claims),
