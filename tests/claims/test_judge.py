@@ -166,7 +166,7 @@ def test_how_long_it_took_to_a_share(root: Path) -> None:
     for share, seconds in ((0.2, 15), (0.3, 30), (0.95, 36), (0.96, float("inf"))):
         assert values(judge_one(root, a_test(**by_epoch, seconds_until=share))) == [pytest.approx(seconds)]
     measured = said("measured", judge_one(root, a_test(**by_epoch, seconds_until=0.3)))
-    assert "median of the seconds until test_exact was 0.3 30" in measured[0]
+    assert "seconds until 30 % of the test set were exact, median 30" in measured[0]
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,8 @@ def test_the_command_writes_both_files_and_counts(root: Path) -> None:
         page.index("2 claims: holds 0, holds in part 1") < page.index("## The tutorial") < page.index("## Its critics")
     )
     assert "## The paper" not in page
-    said = (
-        "median test_exact 0.95 (0.5 to 1), at least 0.9: yes<br>median test_exact 0.95 (0.5 to 1), at least 0.96: no"
-    )
+    half = "exact answers on the test set, median 95 % (50 to 100 %), needed at least"
+    said = f"{half} 90 %: yes<br>{half} 96 %: no"
     assert f"| It works. (its table; `a_claim`) | 100 % | {said} | 3 | **holds in part** |" in page
     assert r"| a \| b c (its table; `b_claim`) |" in page
     assert "- `b_claim`: toy, rates: coordconv_regressor-uniform learning_rate=0.001, seeds 0 to 2" in page
@@ -84,6 +83,7 @@ def test_numbers_are_not_rounded_into_perfection(value: float, shown: str) -> No
 def test_records_are_the_ledger_as_plain_data(root: Path) -> None:
     fill(root, FAST, 1.0, 0.95)
     two = claim_of(a_test(), a_test(where=SLOW), source="its\n  table")
+    exact = "exact answers on the test set"
     assert claims.records(judge_all(root, critics=[two])) == [
         {
             "group": "critics",
@@ -92,8 +92,8 @@ def test_records_are_the_ledger_as_plain_data(root: Path) -> None:
             "statement": "It works.",
             "published": "100 %",
             "measured": [
-                "learning_rate 0.01: median test_exact 0.975 (0.95 to 1), at least 0.9: yes",
-                "learning_rate 0.001: median test_exact, at least 0.9: not tested",
+                f"learning_rate 0.01: {exact}, median 97.5 % (95 to 100 %), needed at least 90 %: yes",
+                f"learning_rate 0.001: {exact}, needed at least 90 %: not tested",
             ],
             "seeds": "0 to 2",
             "verdict": "not tested",

@@ -262,8 +262,8 @@ def test_workers_that_do_not_come_back_end_the_study(home: Path, monkeypatch: py
     assert not load_rows(study.results)["error"].any()
 
 
-def count_threads(asked: Trial, threads: int | None = None) -> dict[str, str]:
-    row = trial.run_trial(asked, threads)
+def count_threads(asked: Trial) -> dict[str, str]:
+    row = trial.run_trial(asked)
     import tensorflow as tf
 
     counts = [tf.config.threading.get_intra_op_parallelism_threads()]

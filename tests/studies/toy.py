@@ -37,7 +37,7 @@ def make_study(folder: Path, *blocks: Mapping[str, Any], **more: Any) -> Study:
     return load_study(write_study(folder, *blocks, **more), ROOT)
 
 
-def run_toy_trial(trial: Trial, threads: int | None = None) -> Row:
+def run_toy_trial(trial: Trial) -> Row:
     sleep(0.1)
     if trial.experiment.seed == DEADLY:
         os._exit(9)

@@ -61,7 +61,7 @@ def connect(root: Path) -> Iterator[Store]:
     mlflow.set_tracking_uri(uri)
     try:
         try:
-            store = Store(root, uri)
+            store = _open(root, uri)
         except ModuleNotFoundError as error:  # the driver of another database
             raise StoreError(uri, error) from error
         yield store
@@ -96,6 +96,12 @@ def _outer_run() -> str | None:
 def _git_commit(root: Path) -> str:
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+@cache
+def _open(root: Path, uri: str) -> Store:
+    """Return the store, which stays open for as long as this process lives."""
+    return Store(root, uri)
 
 
 def _create(database: Path) -> None:
@@ -213,15 +219,17 @@ class Store:
     def log(self, run_id: str, outcome: Outcome) -> None:
         """Log what came of an open run, and leave it open."""
         import mlflow
-        from mlflow.entities import Metric
+        from mlflow.entities import Metric, RunTag
 
-        begun = self._client.get_run(run_id).info.start_time
+        over_time = any(point.seconds for point in outcome.metrics)
+        begun = self._client.get_run(run_id).info.start_time if over_time else round(1000 * time())
         metrics = [
             Metric(point.name, point.value, begun + round(1000 * point.seconds), point.step)
             for point in outcome.metrics
         ]
-        for first in range(0, len(metrics), MOST):
-            self._client.log_batch(run_id, metrics=metrics[first : first + MOST])
+        tags = [RunTag(DIGEST, outcome.digest)] if outcome.digest else []
+        for first in range(0, len(metrics) or len(tags), MOST):
+            self._client.log_batch(run_id, metrics=metrics[first : first + MOST], tags=tags)
         for path, folder in outcome.files:
             log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
             log(run_id, str(path), folder or None)
@@ -237,8 +245,6 @@ class Store:
                     _log_network(outcome.network)
             finally:
                 mlflow.end_run("RUNNING")
-        if outcome.digest:
-            self._client.set_tag(run_id, DIGEST, outcome.digest)
 
     def finish(self, run_id: str, outcome: Outcome, *, status: str = "FINISHED") -> None:
         """Log what came of an open run and close it; it is closed as failed or killed if that does not end well."""
