@@ -138,7 +138,7 @@ def test_never_perfect_is_later_than_any_epoch(root: Path) -> None:
     fill(root, FAST, 1.0, 0.5, 0.5)
     judged = judge_one(root, a_test(**epochs))
     assert judged.verdict == "does not hold"
-    assert "infinite (5 to infinite), at most 1,000: no" in said("measured", judged)[0]
+    assert "epochs until perfect, median never (5 to never), needed at most 1,000: no" in said("measured", judged)[0]
 
 
 def test_the_best_epoch_and_how_soon_it_came(root: Path) -> None:

@@ -110,7 +110,9 @@ def _amount(test: Test, value: float) -> str:
     metric = METRICS.get((test.column or "exact").removeprefix("train_").removeprefix("test_"))
     if test.column == BY_EPOCH and test.seconds_until is None:
         metric = METRICS["exact"]
-    if metric is None or not math.isfinite(value):
+    if math.isinf(value):
+        return "never"
+    if metric is None or math.isnan(value):
         return _number(value)
     return share(value) if metric.unit == "share" else f"{_number(value)} {metric.unit}".strip()
 
