@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from notsoclevr.cells import files
@@ -77,8 +76,9 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     claim = dict.fromkeys(CLAIM, EVIL) | {"measured": [EVIL], "missing": [EVIL]}
     claims = [claim | {"verdict": "holds"}, claim | {"verdict": "not tested"}]
     missing = Missing(model="pooled_regressor", split="quadrant", reason=f"damaged: {EVIL}")
-    tables = {f"Rates {EVIL}": pd.DataFrame({EVIL: [EVIL]})}
-    report.write(tmp_path / "index.html", [cell], [missing], claims, tables)
+    pictures = [report.Picture(path=tmp_path / "one.png", heading=EVIL, text=EVIL)]
+    pictures[0].path.write_bytes(b"a picture")
+    report.write(tmp_path / "index.html", [cell], [missing], claims, pictures)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert EVIL not in page
     assert page.count("<script") == page.count("</script>") == 3
@@ -86,20 +86,21 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert page.count("&lt;script&gt;") >= 12
 
 
-def test_claims_and_more_tables_are_shown_when_there_are_any(few: Path, tmp_path: Path) -> None:
+def test_claims_and_pictures_are_shown_when_there_are_any(few: Path, tmp_path: Path) -> None:
     cells, _ = files.load_matrix(few, CONFIG)
-    report.write(tmp_path / "index.html", cells, tables={"Over seeds": pd.DataFrame()})
+    report.write(tmp_path / "index.html", cells)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "Over seeds" not in page
     assert "What was claimed" not in page
-    rates = pd.DataFrame({"model": ["deconv_painter"], "settings": [""], "perfect": ["0"]})
+    seeds = report.Picture(path=tmp_path / "seeds.png", heading="Over seeds", text="Dots.")
+    seeds.path.write_bytes(b"dots")
     claims = [
         CLAIM | {"verdict": "does not hold", "measured": ["median 0.5; of 3", "lowest 0.25"], "missing": []},
         CLAIM | {"verdict": "not tested", "measured": [], "missing": ["seeds"], "statement": "nobody knows"},
     ]
-    report.write(tmp_path / "index.html", cells, claims=claims, tables={"Over seeds": rates})
+    report.write(tmp_path / "index.html", cells, claims=claims, pictures=[seeds])
     page = (tmp_path / "index.html").read_text("utf-8")
-    assert "<td>deconv_painter</td><td>0</td>" in page  # without the column that says nothing
+    assert f'<img src="data:image/png;base64,{base64.b64encode(b"dots").decode()}" alt="Dots.">' in page
     assert "<div>median 0.5; of 3</div><div>lowest 0.25</div>" in page
     assert '<small class="source">paper: section 5</small>' in page
     assert '<b class="ruling does-not-hold">does not hold</b>' in page

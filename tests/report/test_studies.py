@@ -56,7 +56,7 @@ def test_a_study_without_rows_says_so(tmp_path: Path) -> None:
 def test_success_over_seeds_is_counted_and_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "seeds", SEEDS, exact(1.0, 1.0), exact(1.0, 0.5), exact(1.0, 1.0))
     page = page_of(tmp_path)
-    assert "| coordconv | CoordConv regressor | quadrant | 2 of 3 | 1 | 1 (0.5 to 1) |" in page
+    assert "| coordconv | CoordConv regressor | quadrant | 2 of 3 (9 to 99 %) | 1 | 1 (0.5 to 1) |" in page
     assert "![All of seeds](figures/seeds.png)" in page
     assert (tmp_path / "reports" / "figures" / "seeds.png").stat().st_size > 5000
 
@@ -65,7 +65,7 @@ def test_a_run_that_failed_is_counted_and_not_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "ablations", SEEDS, exact(1.0, 1.0), "ValueError: no")
     page = page_of(tmp_path)
     assert "2 of 3 experiments have run, 1 of them failed." in page
-    assert "| 1 of 2 | 1 | 1 |" in page
+    assert "| 1 of 2 (1 to 99 %) | 1 | 1 |" in page
 
 
 def test_the_tutorials_tables_stand_beside_ours(tmp_path: Path) -> None:
@@ -87,7 +87,10 @@ def test_the_best_of_a_grid_is_named(tmp_path: Path) -> None:
 def test_how_little_is_enough_is_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "sample_efficiency", SHARES, *[exact(1.0, share) for share in (0.2, 0.9, 0.3, 1.0, 0.4, 1.0)])
     page = page_of(tmp_path)
-    assert "| share | CoordConv regressor | uniform | train_share=0.1 | 0 of 3 | 1 | 0.3 (0.2 to 0.4) |" in page
+    assert (
+        "| share | CoordConv regressor | uniform | train_share=0.1 | 0 of 3 (0 to 71 %) | 1 | 0.3 (0.2 to 0.4) |"
+        in page
+    )
     assert (tmp_path / "reports" / "figures" / "sample_efficiency.png").stat().st_size > 5000
 
 

@@ -221,22 +221,21 @@ def save_showcase(path: Path, cell: Cell, targets: npt.NDArray[Any]) -> None:
     save(figure, path)
 
 
-def save_snapshots(directory: Path, cell: Cell, most: int = 24) -> None:
-    """Write how one output changes: an image before the training and after its epochs, at four times the size.
+def save_snapshots(directory: Path, cell: Cell) -> None:
+    """Write how one output changes: an image before the training and after each measured epoch, at four times the size.
 
     Args:
         directory: Folder of the images, named by their epoch.
         cell: A cell whose answers are images.
-        most: Images at most; epochs are left out evenly beyond that.
     """
     tests = np.flatnonzero(cell.predictions["is_test"][cell.predictions["showcase"]])
     shown = int(tests[0]) if len(tests) else 0
     snapshots = cell.predictions["snapshots"][:, shown].astype(np.float32)  # (1 + epochs, 64, 64)
     directory.mkdir(parents=True, exist_ok=True)
-    for epoch in np.unique(np.linspace(0, len(snapshots) - 1, min(most, len(snapshots))).round().astype(int)):
-        image = snapshots[epoch].repeat(4, axis=0).repeat(4, axis=1)
+    for epoch, snapshot in zip([0, *(row["epoch"] for row in cell.history)], snapshots, strict=True):
+        image = snapshot.repeat(4, axis=0).repeat(4, axis=1)
         white = _white(cell, image)
-        imsave(directory / f"{epoch:04d}.png", image, cmap="gray", vmin=0, vmax=max(1e-6, white))
+        imsave(directory / f"{epoch:04.0f}.png", image, cmap="gray", vmin=0, vmax=max(1e-6, white))
 
 
 def save_cell_figures(directory: Path, cell: Cell, targets: npt.NDArray[Any]) -> None:

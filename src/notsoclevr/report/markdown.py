@@ -44,6 +44,14 @@ def share(value: float | None) -> str:
     return shown.replace(".0%", "%").replace("%", " %")
 
 
+def success(successes: int, of: int) -> str:
+    """Return how many runs of how many ended well, with the 95 % interval of their share (Clopper and Pearson)."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(successes, of).proportion_ci(0.95, "exact")
+    return f"{successes} of {of} ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
 def quantity(metric: Metric, value: float) -> str:
     """Return a value of a metric, with its unit."""
     if metric.unit == "share":

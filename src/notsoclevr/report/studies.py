@@ -10,7 +10,7 @@ import pandas as pd
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
 from notsoclevr.report import study_figures as figures
-from notsoclevr.report.markdown import quantity, share, span, table
+from notsoclevr.report.markdown import quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
 from notsoclevr.studies.rows import load_table, summarise
 from notsoclevr.studies.spec import Study, load_study
@@ -47,16 +47,6 @@ def write(reports: Path, root: Path) -> None:
         page.write_text("\n".join(lines), "utf-8")
 
 
-def success_over_seeds(root: Path) -> dict[str, pd.DataFrame]:
-    """Return the summary of the study of seeds under its heading, if there is that study.
-
-    Raises:
-        StudyError: It is not what it should be.
-    """
-    path = root / "studies" / "seeds" / "study.yaml"
-    return {"Success over seeds": summarise(load_table(load_study(path, root)))} if path.exists() else {}
-
-
 def _section(study: Study, reports: Path) -> list[str]:
     runs = load_table(study)
     ended = runs[runs["error"] == ""]
@@ -84,7 +74,8 @@ def _summary(runs: pd.DataFrame) -> list[str]:
     titles |= {name: name.replace("_", " ") for name in ("epochs_to_perfect", "seconds_to_perfect")}
     lines = summarise(runs)
     lines["model"] = lines["model"].map(_title)
-    lines["perfect"] += " of " + lines["seeds"]
+    numbers = zip(lines["perfect"], lines["seeds"], strict=True)
+    lines["perfect"] = [success(int(perfect), int(of)) for perfect, of in numbers]
     shown = [name for name in titles if lines[name].any()]
     header = [titles[name] for name in shown]
     return [*table(header, lines[shown].to_numpy().tolist(), words=len({*words} & {*shown})), ""]

@@ -15,6 +15,7 @@ from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.models import MODELS
+from notsoclevr.report.markdown import success
 from notsoclevr.splits import SPLITS
 from notsoclevr.studies.rows import is_perfect
 
@@ -27,14 +28,14 @@ def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame]) -> None:
         kinds: What to call a line, and its runs, none of which failed; each split has a panel.
     """
     splits = [split for split in SPLITS if any((runs["split"] == split).any() for runs in kinds.values())]
-    figure = Figure(figsize=(3.4 + 2.9 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
+    figure = Figure(figsize=(3.4 + 3.4 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
     panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axes, split in zip(panels, splits, strict=True):
         for place, runs in enumerate(kinds.values()):
             _strip(axes, place, runs[runs["split"] == split])
             if place:
                 axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
-        axes.text(1.05, -0.95, "perfect", fontsize=8, va="center", color=figures.INK)
+        axes.text(1.05, -0.95, "perfect (95 % interval)", fontsize=8, va="center", color=figures.INK)
         axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
         axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel="exact on the test set")
         axes.set_title(split, fontsize=10)
@@ -59,7 +60,7 @@ def _strip(axes: Axes, place: int, runs: pd.DataFrame) -> None:
     axes.plot(exact, heights, ".", color=colour, markersize=5, alpha=0.7, clip_on=False)
     perfect = is_perfect(runs)
     colour = figures.RIGHT if perfect.all() else figures.INK
-    axes.text(1.05, place, f"{perfect.sum()} of {len(runs)}", color=colour, fontsize=8, va="center")
+    axes.text(1.05, place, success(int(perfect.sum()), len(runs)), color=colour, fontsize=8, va="center")
 
 
 def save_shares(path: Path, runs: pd.DataFrame) -> None:

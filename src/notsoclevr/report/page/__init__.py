@@ -16,8 +16,9 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +34,22 @@ from notsoclevr.report.comparison import hardest_first, wording
 from notsoclevr.splits import SPLITS
 from notsoclevr.tasks import METRICS, TASKS, Task
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 LEVELS = 63  # steps of a pixel's probability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of the report.
+
+    Args:
+        path: The PNG file.
+        heading: What stands above it.
+        text: What it shows, in a sentence.
+    """
+
+    path: Path
+    heading: str
+    text: str
 
 
 def _pack(array: npt.NDArray[Any]) -> str:
@@ -92,7 +105,11 @@ def _pixels(cell: Cell) -> dict[str, list[str]]:
 def _map(cell: Cell) -> str:
     file = io.BytesIO()
     imsave(file, figures.map_image(cell), format="png")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return _embed(file.getvalue())
+
+
+def _embed(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _tested(cell: Cell) -> tuple[int, int]:
@@ -181,7 +198,7 @@ def write(
     cells: Sequence[Cell],
     missing: Sequence[Missing] = (),
     claims: Sequence[Mapping[str, Any]] = (),
-    tables: Mapping[str, pd.DataFrame] | None = None,
+    pictures: Sequence[Picture] = (),
 ) -> None:
     """Write the report.
 
@@ -190,7 +207,7 @@ def write(
         cells: What to show, in order.
         missing: Cells that should be there too, and why they are not.
         claims: The ledger, as `notsoclevr.report.claims.records` returns it.
-        tables: More to print: heading to a table of text, whose columns are left out where they are empty.
+        pictures: More to show, below the comparison.
     """
     splits = hardest_first(cells)
     groups: dict[str, list[str]] = {}  # models by task
@@ -232,7 +249,9 @@ def write(
         headline=_headline([cell for cell in cells if cell.metrics["split"] == splits[0]]),
         pixels=map(_pixels, cells),
         claims=_claims(claims),
-        tables={name: table.loc[:, (table != "").any()] for name, table in (tables or {}).items() if not table.empty},
+        pictures=[
+            {"heading": each.heading, "text": each.text, "source": _embed(each.path.read_bytes())} for each in pictures
+        ],
     )
     with atomic_write(path) as temporary:
         temporary.write_text(page, "utf-8")

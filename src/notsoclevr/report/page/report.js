@@ -228,7 +228,7 @@
   // --- how it learned ---------------------------------------------------------------------------------------------
 
   const longest = () => Math.max(...cellsNow().map((cell) => cell.history.epoch.at(-1)));
-  const epochsDone = (cell) => Math.min(state.moment, cell.history.epoch.length);
+  const epochsDone = (cell) => cell.history.epoch.filter((epoch) => epoch <= state.moment).length; // those that were measured
   const metricOf = (task) => (state.metric === "own" ? study.tasks[task].metric : state.metric);
 
   function ticks(high, most) {
@@ -315,7 +315,7 @@
       } else {
         paint(canvas, grey(frames.subarray(done * SIDE * SIDE, (done + 1) * SIDE * SIDE)));
       }
-      const when = done ? `epoch ${done} of ${cell.history.epoch.length}` : "untrained";
+      const when = done ? `epoch ${cell.history.epoch[done - 1]} of ${cell.history.epoch.at(-1)}` : "untrained";
       $(".detail", tile).textContent = when;
       canvas.setAttribute("aria-label", `${cell.title} on the square at ${point(row, column, 0)}: ${when}`);
     }
@@ -370,6 +370,17 @@
       if (state.moment >= +slider.max) stop();
     }, 150);
   });
+
+  // --- claims -----------------------------------------------------------------------------------------------------
+
+  for (const select of $$("#claims select")) {
+    select.addEventListener("change", () => {
+      const wanted = Object.fromEntries([...$$("#claims select")].map((each) => [each.name, each.value]));
+      const rows = [...$$("#claims tbody tr")];
+      for (const row of rows) row.hidden = Object.entries(wanted).some(([name, value]) => value && row.dataset[name] !== value);
+      $("#claims-shown").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} shown`;
+    });
+  }
 
   // --- start ------------------------------------------------------------------------------------------------------
 
