@@ -83,6 +83,7 @@ class Task:
         predictions: Outputs of the network to predictions.
         measure: Dataset and outputs of the network to one value an example of each metric, arrays (n,); "exact" is
             bool: the whole answer is right.
+        activation: What makes probabilities of the outputs of the network, by its Keras name; None for points.
         relative: Images are shown relative to their most likely pixel, which alone is the answer.
         points: Outputs of the network to the points (row, column) that it names, (n, 2); None if it names none.
     """
@@ -97,6 +98,7 @@ class Task:
     predictions: Callable[[Floats], Floats]
     measure: Callable[[Dataset, Floats], dict[str, npt.NDArray[Any]]]
     more_metrics: Sequence[str] = ()
+    activation: Literal["softmax", "sigmoid"] | None = None
     relative: bool = False
     points: Callable[[Floats], Floats] | None = None
 
@@ -212,6 +214,7 @@ TASKS: dict[str, Task] = {
         losses={"cross_entropy": _categorical_cross_entropy},
         predictions=_softmax,
         measure=_measure_pixels,
+        activation="softmax",
         relative=True,
         points=_top_pixel,
     ),
@@ -237,5 +240,6 @@ TASKS: dict[str, Task] = {
         losses={"cross_entropy": _binary_cross_entropy, "squared_error": _squared_error},
         predictions=_sigmoid,
         measure=_measure_squares,
+        activation="sigmoid",
     ),
 }

@@ -107,6 +107,11 @@ def test_the_logged_model_answers_as_the_predictions_say(trained: Path) -> None:
     with np.load(trained / "results" / "coordconv_regressor-quadrant" / "predictions.npz") as file:
         np.testing.assert_allclose(answer, file["predictions"][[(20 - 4) * 56 + 30 - 4]], rtol=1e-4, atol=1e-3)
 
+    painter = mlflow.pyfunc.load_model("models:/not-so-clevr-rendering@best")
+    painted = painter.predict(np.array([[20.0, 30.0]], np.float32))[..., 0]  # probabilities, not logits
+    with np.load(trained / "results" / "deconv_painter-quadrant" / "predictions.npz") as file:
+        np.testing.assert_allclose(painted, file["predictions"][[(20 - 4) * 56 + 30 - 4]], rtol=1e-2, atol=1e-3)
+
 
 def test_evaluation_is_a_run(trained: Path) -> None:
     uri = store_uri(trained)

@@ -17,6 +17,7 @@ def describe(experiment: Experiment) -> Run:
     settings = experiment.settings()
     return Run(
         experiment=experiment.entry.task,
+        about=f"Not-so-Clevr: {experiment.task.question}. A run a model and split.",
         name=experiment.name,
         params=settings,
         tags={"task": experiment.entry.task} | {name: settings[name] for name in ("model", "split", "seed")},
@@ -83,5 +84,9 @@ def collect(cell: Cell, split: SplitDataset) -> Outcome:
             )
             for part, context in (("train", "training"), ("test", "testing"))
         ],
-        network=Network(path=cell.directory / "model.keras", code=Path(coordconv.__file__).parent),
+        network=Network(
+            path=cell.directory / "model.keras",
+            activation=cell.task.activation or "",
+            code=Path(coordconv.__file__).parent,
+        ),
     )

@@ -13,6 +13,7 @@ from notsoclevr.tasks import TASKS
 from notsoclevr.tracking import Outcome, Point, Run, Store
 
 KIND = "comparison"
+ABOUT = "All cells beside each other and beside what was published. A run a comparison."
 
 
 def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
@@ -33,7 +34,7 @@ def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
     if run_id := store.find(KIND, digest):
         store.complete(run_id, points, _describe(exact, links))
     else:
-        run_id = store.open_run(Run(experiment=KIND, name=KIND, description=_describe(exact, links)))
+        run_id = store.open_run(Run(experiment=KIND, about=ABOUT, name=KIND, description=_describe(exact, links)))
         store.finish(run_id, Outcome(digest=digest, metrics=points, files=[(reports, "")]))
     if "DVC_EXP_NAME" in os.environ:  # an experiment is a trial: its cells may never become those of results/
         return

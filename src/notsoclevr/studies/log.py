@@ -12,6 +12,7 @@ from notsoclevr.studies.rows import CONTENT, NUMBERS, Row
 from notsoclevr.studies.spec import Study
 
 KIND = "studies"
+ABOUT = "Many experiments from one file each. A run a study, with a child an experiment."
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +49,11 @@ def open_study(root: Path, study: Study) -> StudyLog:
     """
     log = StudyLog(root=root, study=study)
     run = tracking.Run(
-        experiment=KIND, name=study.name, tags={"study": study.name, "role": "study"}, description=study.about
+        experiment=KIND,
+        about=ABOUT,
+        name=study.name,
+        tags={"study": study.name, "role": "study"},
+        description=study.about,
     )
 
     def begin(store: tracking.Store) -> None:
@@ -87,6 +92,7 @@ def _describe(log: StudyLog, row: Row) -> tracking.Run:
     tags = {name: row[name] for name in ("variant", "settings", "error") if row[name]}
     return tracking.Run(
         experiment=KIND,
+        about=ABOUT,
         name=f"{row['model']}-{row['split']} {row['settings']} seed {row['seed']}",
         params={name: row[name] for name in CONTENT if row[name]},
         tags=tags | {"study": log.study.name, "role": "trial"},

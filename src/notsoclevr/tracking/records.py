@@ -17,6 +17,7 @@ class Run:
 
     Args:
         experiment: The kind of run; MLflow's experiment is named after it.
+        about: What that experiment is.
         name: Its name.
         params: What it is run with.
         tags: What it is found by.
@@ -25,6 +26,7 @@ class Run:
     """
 
     experiment: str
+    about: str = ""
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -74,10 +76,13 @@ class Network:
 
     Args:
         path: Its .keras file.
+        activation: Keras's name of the function that makes answers of its outputs, "" for none: MLflow keeps the two as
+            one model, since who is served wants probabilities and not logits.
         code: Folder of the Python package that its layers come from.
     """
 
     path: Path
+    activation: str
     code: Path
 
 

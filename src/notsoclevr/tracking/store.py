@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from getpass import getuser
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ NAME = "not-so-clevr-{}"  # of an experiment, and of a registered model
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
 PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # the latter is what MLflow shows above a run
+KIND = "mlflow.experimentKind"  # which pages MLflow shows of an experiment
 PROCESS, HOST = "process.id", "process.host"
 LINK = "#/experiments/"  # how the address of a page of the MLflow UI begins
 LOGGED_MODEL = "logged_model"  # the name of a network among the outputs of its run
@@ -144,22 +146,28 @@ class Store:
             if not pid_exists(int(run.data.tags[PROCESS])):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
-    def _experiment(self, kind: str) -> str:
-        """Return the id of an experiment, which is made if need be."""
+    def _experiment(self, kind: str, about: str = "") -> str:
+        """Return the id of an experiment, which is made if need be, with a word on what it is about."""
         name = NAME.format(kind)
         if name not in self._experiments:
             with self._lock:
                 known = self._client.get_experiment_by_name(name)
                 artifacts = self._artifacts and f"{self._artifacts}/{name}"
                 self._experiments[name] = (
-                    known.experiment_id if known else self._client.create_experiment(name, artifact_location=artifacts)
+                    known.experiment_id
+                    if known
+                    else self._client.create_experiment(
+                        name, artifacts, tags={NOTE: about, KIND: "custom_model_development"}
+                    )
                 )
         return str(self._experiments[name])
 
     def _origin(self) -> dict[str, str]:
         """Return the tags of every run: where it comes from, and which process works on it."""
         tags = {
+            "mlflow.user": getuser(),
             "mlflow.source.name": "notsoclevr",
+            "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": _git_commit(self._root),
             "dvc.stage": os.environ.get("DVC_STAGE", ""),
             "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
@@ -193,7 +201,7 @@ class Store:
         else:
             if parent := run.parent or outer:
                 tags[PARENT] = parent
-            run_id = self._client.create_run(self._experiment(run.experiment), tags=tags).info.run_id
+            run_id = self._client.create_run(self._experiment(run.experiment, run.about), tags=tags).info.run_id
         params = [Param(name, str(value)) for name, value in run.params.items() if name not in known]
         self._client.log_batch(run_id, params=params)
         return str(run_id)
@@ -346,6 +354,8 @@ def _log_network(network: Network) -> None:
     from mlflow.models import infer_signature
 
     model = keras.saving.load_model(network.path, compile=False)
+    if network.activation:
+        model = keras.Model(model.input, keras.layers.Activation(network.activation, name="answer")(model.output))
     example = np.zeros((1, *model.input_shape[1:]), np.float32)
     mlflow.tensorflow.log_model(
         model,
