@@ -167,7 +167,7 @@ class _Trainings:
         if self._stopped.is_set():
             return "stopped"
         if bar.disable:
-            print(f"training {name}, see {LOGS / name}.log", file=sys.stderr, flush=True)
+            bar.write(f"training {name}, see {LOGS / name}.log", file=sys.stderr)
         command = [*DVC, "--wait-for-lock", "repro", "--single-item", f"train@{name}"]
         try:
             with (

@@ -27,6 +27,7 @@ from matplotlib.image import imsave
 
 from notsoclevr.cells import figures
 from notsoclevr.cells.files import Cell, Missing
+from notsoclevr.claims.judge import VERDICTS
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SQUARE, generate
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
@@ -34,6 +35,7 @@ from notsoclevr.report.comparison import hardest_first, wording
 from notsoclevr.splits import SPLITS
 from notsoclevr.tasks import METRICS, TASKS, Task
 
+PLURAL = dict(zip(VERDICTS, ("hold", "hold in part", "do not hold", "are not tested"), strict=True))
 LEVELS = 63  # steps of a pixel's probability
 
 
@@ -187,7 +189,7 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not claims:
         return None
     return {
-        "counts": Counter(claim["verdict"] for claim in claims).most_common(),
+        "counts": [(PLURAL[verdict], n) for verdict, n in Counter(claim["verdict"] for claim in claims).most_common()],
         "decided": [claim for claim in claims if claim["verdict"] != "not tested"],
         "open": [claim for claim in claims if claim["verdict"] == "not tested"],
     }
