@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 import pytest
+import yaml
 
 from notsoclevr import dataset
 from notsoclevr.config import load
@@ -141,3 +142,14 @@ def test_the_card_names_every_array_of_every_file(tmp_path: Path, full: Dataset)
         written += [(path.name, name, str(a.dtype), ", ".join(map(str, a.shape))) for name, a in arrays.items()]
     assert sorted(rows) == sorted(written)
     assert f"its `version`, {dataset.VERSION}," in card
+
+
+def test_the_card_has_the_sizes_and_the_counts_of_the_lock(full: Dataset) -> None:
+    card = (ROOT / "data" / "README.md").read_text("utf-8")
+    locked = yaml.safe_load((ROOT / "dvc.lock").read_text("utf-8"))["stages"]
+    for stage in ("generate", "split@uniform", "split@quadrant"):
+        (out,) = locked[stage]["outs"]
+        assert f"- {Path(out['path']).name}: {out['size']:,} bytes" in card
+    for name, split in load(ROOT / "params.yaml").splits.items():
+        divided = split(full)
+        assert f"*{name}*: {len(divided.train):,} for training, {len(divided.test):,} for the test" in card

@@ -28,6 +28,7 @@ MADE = {
     "notsoclevr study": ["studies/seeds/.study.lock"],
     "dvc plots show": ["dvc_plots/index.html", "dvc_plots/static/curves.png"],
     "dvc exp run": [".dvc/tmp/exps/run/0"],
+    "dvc remote modify --local": [".dvc/config.local"],
 }
 KEPT = [
     *(
@@ -37,6 +38,7 @@ KEPT = [
         "studies/seeds/results.csv",
     ),
     *("reports/comparison.md", "reports/figures/maps.png", "benchmarks/layer.csv", "examples/locate.txt", "dvc.lock"),
+    *(".dvc/config", ".github/workflows/ci.yml", ".pre-commit-config.yaml"),
 ]
 
 
