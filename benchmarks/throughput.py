@@ -2,7 +2,7 @@
 
     python benchmarks/throughput.py
 
-Runs one small study (eight CoordConv regressors of six epochs) as a command, on workers of one thread that it starts
+Runs one small study (eight CoordConv regressors of sixty epochs) as a command, on workers of one thread that it starts
 itself. One and two workers take turns. A time is that of the whole command, the start of the workers included, in which
 each imports TensorFlow. Prints a table and writes benchmarks/throughput.csv. Ten minutes.
 """
@@ -21,7 +21,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 ROUNDS = 3
 EXPERIMENTS = 8
-EPOCHS = 6
+EPOCHS = 60
 STUDY = {
     "about": "throughput",
     "measure_every": EPOCHS,

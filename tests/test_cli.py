@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -142,7 +143,7 @@ def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, ho
     arguments = [sys.executable, "-m", "notsoclevr", *TRAIN]
     with subprocess.Popen(arguments, cwd=project, stderr=subprocess.PIPE, text=True) as training:
         assert training.stderr is not None
-        assert "epoch 1/10000" in training.stderr.readline()
+        assert re.search(r"epoch \d+/10000", training.stderr.readline())
         training.send_signal(how)
     assert training.returncode != 0
     assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()

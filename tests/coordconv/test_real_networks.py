@@ -1,4 +1,4 @@
-"""Networks of keras.applications, converted: the same outputs to the last bit, saved and loaded too."""
+"""Networks of keras.applications, converted: the same outputs but for rounding, saved and loaded too."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ applications = keras.applications
     [(applications.ResNet50, 53), (applications.MobileNetV2, 35), (applications.EfficientNetV2B0, 75)],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_converted_computes_the_same_to_the_last_bit(make, convolutions, tmp_path):
+def test_converted_computes_the_same(make, convolutions, tmp_path):
     keras.utils.set_random_seed(0)
     model = make(weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg")
     converted = convert_model(model)
@@ -22,7 +22,8 @@ def test_converted_computes_the_same_to_the_last_bit(make, convolutions, tmp_pat
     images = np.random.default_rng(0).uniform(0, 255, size=(2, 32, 32, 3)).astype("float32")
     expected = keras.ops.convert_to_numpy(model(images))
     assert np.ptp(expected) > 0
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(converted(images)), expected)
+    rounding = 1e-5 * np.ptp(expected)  # a 1x1 convolution is a matrix product here, on some processors in another order
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(converted(images)), expected, rtol=0, atol=rounding)
     converted.save(tmp_path / "converted.keras")
     loaded = keras.models.load_model(tmp_path / "converted.keras")
-    np.testing.assert_array_equal(keras.ops.convert_to_numpy(loaded(images)), expected)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(images)), expected, rtol=0, atol=rounding)

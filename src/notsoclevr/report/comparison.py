@@ -20,6 +20,7 @@ from notsoclevr.tasks import METRICS, TASKS
 COLUMNS = (
     *("task", "model", "split", "seed", "parameters", "epochs", "train_exact", "test_exact", "train_iou", "test_iou"),
     *("train_error_px", "test_error_px", "tutorial_train", "tutorial_test", "paper_test"),
+    *("epochs_to_perfect", "gflop", "gflop_to_perfect"),
 )
 
 

@@ -95,6 +95,8 @@ def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
             axes.set_ylabel("exact on the test set")
         if i == len(splits) - 1:
             axes.set_xlabel("operations of training")
-    for j in range(len(tasks)):  # in the lower row, whose lines leave more room, or below the axes if all is full
-        grid[-1, j].legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3))
+    for j in range(len(tasks)):  # below the panels, where a legend covers no line
+        lines = {line.get_label(): line for axes in grid[:, j] for line in axes.lines}
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.3)}
+        grid[-1, j].legend(lines.values(), lines.keys(), frameon=False, fontsize=7, **place)
     figures.save(figure, path)
