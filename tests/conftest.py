@@ -97,10 +97,15 @@ def store_uri(folder: Path) -> str:
     return f"sqlite:///{folder}/mlflow.db?timeout={next(_timeouts)}"
 
 
+@pytest.fixture(scope="session")
+def _pristine(tmp_path_factory: pytest.TempPathFactory, full: dataset.Dataset) -> Path:
+    return make_project(tmp_path_factory.mktemp("pristine"), full)
+
+
 @pytest.fixture
-def project(tmp_path: Path, full: dataset.Dataset) -> Path:
-    """Return a project, see `make_project`."""
-    return make_project(tmp_path, full)
+def project(tmp_path: Path, _pristine: Path) -> Path:
+    """Return a project of the test's own, see `make_project`."""
+    return shutil.copytree(_pristine, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from .conftest import ROOT, shrink, store_uri
 
 PIPELINE = ("mlflow", "run", ".", "-e", "pipeline", "--env-manager", "local")
-MODELS = ["coordconv_classifier", "pooled_regressor", "deconv_painter"]  # a task each
+MODELS = ["pooled_regressor", "coordconv_painter"]  # to a point and to an image, without coordinates and with
 
 
 def run(clone: Path, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +56,7 @@ def tracked(clone: Path, *names: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh clone in which the whole pipeline has run, shrunk: one epoch, little data, one model of each task."""
+    """A fresh clone in which the whole pipeline has run, shrunk: one epoch, little data, two models."""
     folder = tmp_path_factory.mktemp("fresh") / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     for committed in ("results", "reports"):
@@ -92,24 +92,24 @@ def test_every_cell_and_the_comparison_is_one_finished_run(clone: Path) -> None:
     assert {run.data.tags["mlflow.parentRunId"] for run in found} == {outer.info.run_id}
     names = [f"{model}-{split}" for model in MODELS for split in ("uniform", "quadrant")]
     assert sorted(run.info.run_name for run in found) == sorted([*names, "comparison"])
-    classifier = next(run for run in found if run.info.run_name == "coordconv_classifier-quadrant")
-    assert classifier.data.tags["dvc.stage"] == "train@coordconv_classifier-quadrant"
+    painter = next(run for run in found if run.info.run_name == "coordconv_painter-quadrant")
+    assert painter.data.tags["dvc.stage"] == "train@coordconv_painter-quadrant"
     commit = run(clone, "git", "rev-parse", "HEAD").stdout.strip()
-    assert classifier.data.tags["mlflow.source.git.commit"] == commit
+    assert painter.data.tags["mlflow.source.git.commit"] == commit
 
 
 def test_nothing_is_left_to_do_and_dvc_shows_what_there_is(clone: Path) -> None:
     assert status(clone) == set()
     shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
-    metrics = shown[""]["data"]["results/deconv_painter-uniform/metrics.json"]["data"]
+    metrics = shown[""]["data"]["results/coordconv_painter-uniform/metrics.json"]["data"]
     assert metrics["parameters"] > 0
     assert "models" in json.dumps(json.loads(run(clone, "dvc", "params", "diff", "--json").stdout))
-    plotted = run(clone, "dvc", "plots", "show", "--json", "results/deconv_painter-uniform/history.csv").stdout
+    plotted = run(clone, "dvc", "plots", "show", "--json", "results/coordconv_painter-uniform/history.csv").stdout
     assert "test_exact" in plotted or "history.csv" in plotted
 
 
 def test_what_killed_processes_left_concerns_no_stage_and_no_commit(clone: Path) -> None:
-    left = [".deconv_painter-quadrant.host-1.part/metrics.json", "data/.uniform.host-1.part.npz"]
+    left = [".coordconv_painter-quadrant.host-1.part/metrics.json", "data/.uniform.host-1.part.npz"]
     left += [f"results/{MODELS[0]}-uniform/.timings.host-1.part.json", "reports/figures/.maps.host-1.part.png"]
     for name in left:
         (clone / name).parent.mkdir(exist_ok=True)
@@ -141,7 +141,7 @@ notsoclevr.cli.main()
     [
         ("generate", ("generate",)),
         ("split", ("split", "--split", "uniform")),
-        ("train", ("train", "--model", "coordconv_classifier", "--split", "uniform")),
+        ("train", ("train", "--model", "pooled_regressor", "--split", "uniform")),
         ("evaluate", ("evaluate",)),
     ],
 )
@@ -171,27 +171,19 @@ def change(clone: Path, model: str) -> set[str]:
     return status(clone)
 
 
-def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
-    concerned = change(clone, "pooled_regressor")
-    assert concerned == {"train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"}
-    done = run(clone, "dvc", "repro").stdout
-    stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
-    assert stages == ["train@pooled_regressor-uniform", "train@pooled_regressor-quadrant", "evaluate"]
-    changed = json.loads(run(clone, "dvc", "params", "diff", "--json").stdout)
-    assert "models.pooled_regressor.learning_rate" in changed["params.yaml"]
-    assert status(clone) == set()
-
-
 def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None:
     cell = clone / "results" / "pooled_regressor-uniform"
-    change(clone, "pooled_regressor")
+    assert change(clone, "pooled_regressor") == {
+        "train@pooled_regressor-uniform",
+        "train@pooled_regressor-quadrant",
+        "evaluate",
+    }
     cell.rename(cell.with_name("aside"))
     cell.write_text("in the way")
     failed = run(clone, "notsoclevr", "pipeline", "--jobs", "2", check=False)
     assert failed.returncode == 1
     assert "pooled_regressor-uniform: training failed, see outputs/logs/<cell>.log" in failed.stderr
-    said = (clone / "outputs/logs/pooled_regressor-uniform.log").read_text()
-    assert "Not a directory" in said
+    assert "Not a directory" in (clone / "outputs/logs/pooled_regressor-uniform.log").read_text()
     assert status(clone) == {"train@pooled_regressor-uniform", "evaluate"}
 
     cell.unlink()
@@ -200,10 +192,13 @@ def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None
     assert "1 of 1  pooled_regressor-uniform  exact" in again.stderr
     assert "cells are not as committed, see `dvc metrics diff`" in again.stdout
     assert status(clone) == set()
+    changed = json.loads(run(clone, "dvc", "params", "diff", "--json").stdout)
+    assert "models.pooled_regressor.learning_rate" in changed["params.yaml"]
 
 
 def test_ctrl_c_stops_all_trainings_and_closes_their_runs(clone: Path) -> None:
-    concerned = change(clone, "deconv_painter")
+    """What is left is done by a plain `dvc repro` as well."""
+    concerned = change(clone, "coordconv_painter")
     before = len(tracked(clone))
     command = [sys.executable, "-m", "notsoclevr", "pipeline", "--jobs", "2"]
     environment = os.environ | {
@@ -218,7 +213,10 @@ def test_ctrl_c_stops_all_trainings_and_closes_their_runs(clone: Path) -> None:
     wait_until(lambda: not [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(clone)])
     assert [one.info.status for one in tracked(clone)[:2]] == ["KILLED", "KILLED"]
     assert status(clone) == concerned
-    run(clone, "notsoclevr", "pipeline")
+
+    done = run(clone, "dvc", "repro").stdout
+    stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
+    assert stages == ["train@coordconv_painter-uniform", "train@coordconv_painter-quadrant", "evaluate"]
     assert status(clone) == set()
 
 
@@ -234,7 +232,7 @@ def test_two_clones_in_different_places_write_the_same_lock(clone: Path, tmp_pat
     other = tmp_path / "other place"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(other)], check=True)
     shutil.copy(clone / "params.yaml", other)
-    name = "coordconv_classifier-uniform"
+    name = "coordconv_painter-uniform"
     one_core = "import os, sys; os.sched_setaffinity(0, {0}); from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
     run(other, sys.executable, "-c", one_core, "repro", "-s", "generate", "split", f"train@{name}")
     locks = [yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (clone, other)]
@@ -246,11 +244,11 @@ def test_cells_from_the_cache_get_their_runs_back(clone: Path) -> None:
     (clone / "mlflow.db").unlink()
     shutil.rmtree(clone / "mlartifacts")
     for name in ("model.keras", "predictions.npz"):
-        (clone / "results" / "coordconv_classifier-uniform" / name).unlink()
+        (clone / "results" / "coordconv_painter-uniform" / name).unlink()
     run(clone, "dvc", "checkout")
     shown = run(clone, "notsoclevr", "track").stdout
-    assert "6 of 6" in shown
-    assert len(tracked(clone)) == 7
+    assert "4 of 4" in shown
+    assert len(tracked(clone)) == 5
 
 
 def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
@@ -281,13 +279,10 @@ def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
 def test_an_experiment_changes_one_setting(clone: Path) -> None:
     run(clone, "git", "add", "-A")
     run(clone, "git", "commit", "--quiet", "-m", "shrunk")
-    run(clone, "dvc", "exp", "run", "--temp", "-n", "longer", "-S", "models.pooled_regressor.epochs=3", "evaluate")
-    found = [one for one in tracked(clone) if one.data.tags.get("dvc.experiment") == "longer"]
-    assert sorted(one.info.run_name for one in found) == [
-        "comparison",
-        "pooled_regressor-quadrant",
-        "pooled_regressor-uniform",
-    ]
+    setting, target = "models.pooled_regressor.epochs=3", "train@pooled_regressor-uniform"
+    run(clone, "dvc", "exp", "run", "--temp", "-n", "longer", "-S", setting, "--single-item", target)
+    (found,) = [one for one in tracked(clone) if one.data.tags.get("dvc.experiment") == "longer"]
+    assert (found.info.run_name, found.data.params["epochs"]) == ("pooled_regressor-uniform", "3")
     shown = run(clone, "dvc", "exp", "show", "--json", "--no-pager").stdout
     assert "longer" in shown
 

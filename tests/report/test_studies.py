@@ -113,8 +113,6 @@ def test_rows_that_were_edited_leave_the_page_as_it_was(tmp_path: Path) -> None:
 
 def test_the_guide_has_the_throughput_that_was_measured() -> None:
     with (ROOT / "benchmarks" / "throughput.csv").open(newline="") as file:
-        rates = {(row["executor"], row["workers"]): int(row["experiments_an_hour"]) for row in csv.DictReader(file)}
-    guide = (ROOT / "docs" / "studies.md").read_text("utf-8")
-    for executor in ("dask", "processes"):
-        one, two = (rates[executor, workers] for workers in ("1", "2"))
-        assert f"| {one} | {two} | {two / one:.2f} |" in guide
+        one, two = (int(row["experiments_an_hour"]) for row in csv.DictReader(file))
+    guide = " ".join((ROOT / "docs" / "studies.md").read_text("utf-8").split())
+    assert f"{one} an hour on one worker, {two} on two, {two / one:.2f} times as many" in guide

@@ -107,7 +107,9 @@ def wording(cell: Cell) -> dict[str, str]:
 
 
 def _cost(cell: Cell, epochs: int | None) -> str:
-    return "never" if epochs is None else f"{epochs} epochs, {gigaflop(cell, epochs):,.0f} GFLOP"
+    if epochs is None:
+        return "never"
+    return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {gigaflop(cell, epochs):,.0f} GFLOP"
 
 
 def write(directory: Path, cells: Sequence[Cell]) -> None:
