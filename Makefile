@@ -77,7 +77,7 @@ example: setup
 ## Run examples/tutorial.ipynb again, in place, with what that needs beside .venv; two minutes on two cores.
 tutorial: setup
 	uv run --no-sync --with nbconvert==7.17.2 --with ipykernel==7.4.0 jupyter-nbconvert --to notebook --execute --inplace \
-		--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.coalesce_streams=True examples/tutorial.ipynb
+		--ExecutePreprocessor.record_timing=False examples/tutorial.ipynb
 
 ## Where to put the layer: examples/where.csv and the table of the guide. Ten minutes on one core.
 where: setup
