@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test coverage test-backends soak ui lint bench example where readme
+.PHONY: setup repro test coverage test-backends soak ui lint bench example tutorial where readme
 
 setup: $(VENV)/synced
 
@@ -73,6 +73,11 @@ example: setup
 	python examples/locate.py --seeds 5 > examples/locate.txt
 	python examples/locate.py --epochs 30 > examples/locate_long.txt
 	python examples/crops.py > examples/crops.txt
+
+## Run examples/tutorial.ipynb again, in place, with what that needs beside .venv; two minutes on two cores.
+tutorial: setup
+	uv run --no-sync --with nbconvert==7.17.2 --with ipykernel==7.4.0 jupyter-nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.record_timing=False examples/tutorial.ipynb
 
 ## Where to put the layer: examples/where.csv and the table of the guide. Ten minutes on one core.
 where: setup

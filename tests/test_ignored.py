@@ -27,6 +27,7 @@ MADE = {
     "mlflow run .": ["outputs/coordconv_painter-quadrant/metrics.json", "mlruns/0/meta.yaml"],
     "notsoclevr study": ["studies/seeds/.study.lock"],
     "dvc plots show": ["dvc_plots/index.html", "dvc_plots/static/curves.png"],
+    "jupyter": ["examples/.ipynb_checkpoints/tutorial-checkpoint.ipynb"],
     "dvc exp run": [".dvc/tmp/exps/run/0"],
     "dvc remote modify --local": [".dvc/config.local"],
 }
