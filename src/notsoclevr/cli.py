@@ -301,7 +301,7 @@ def search(root: Path, folders: Sequence[Path], workers: int | None, scheduler: 
 
     for space in spaces:
         chosen = run_search(root, space, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
-        click.echo(f"{space.model}: trial {chosen.row.trial}, lowest score {chosen.lowest:.7f}: {space.recipe_file}")
+        click.echo(f"{space.model}: trial {chosen.row.trial}, lowest score {chosen.lowest:.8f}: {space.recipe_file}")
         if apply and chosen.row.recipe:
             apply_recipe(root / PARAMS, space.model, chosen.row.recipe)
 

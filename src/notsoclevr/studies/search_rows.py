@@ -115,7 +115,7 @@ def to_line(space: Space, row: Row) -> dict[str, str]:
     score = row.score(space)
     line = {
         **{name: text(getattr(row, name)) for name in ("trial", "seed", "state", "error")},
-        "score": "" if score is None else f"{score:.7f}",
+        "score": "" if score is None else f"{score:.8f}",
         "gflop": f"{row.operations / GIGA:.1f}",
         "epochs": text(row.recipe.epochs) if row.recipe else "",
         **{name: text(value) for name, value in row.values.items()},
@@ -201,7 +201,7 @@ def save_recipe(space: Space, chosen: Chosen) -> None:
     recipe = yaml.safe_dump({"models": {space.model: asdict(chosen.row.recipe)}}, sort_keys=False)
     with atomic_write(space.recipe_file) as path:
         path.write_text(
-            f"{about}\n# {chosen.lowest:.7f}, of {space.best} trials that were trained again.\n{recipe}", "utf-8"
+            f"{about}\n# {chosen.lowest:.8f}, of {space.best} trials that were trained again.\n{recipe}", "utf-8"
         )
 
 

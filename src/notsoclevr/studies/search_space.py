@@ -71,7 +71,7 @@ class Setting:
     log: bool = False
 
 
-Number = Annotated[int | float, Field(strict=True, allow_inf_nan=False)]
+Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
