@@ -325,7 +325,9 @@ class _Search:
         self._bar.set_postfix_str(shown, refresh=False)
         self._bar.update()
         if self._bar.disable and run.trained:
-            print(f"search {self._space.model} {len(self.rows)}/{self._bar.total}  {shown}", file=sys.stderr, flush=True)
+            print(
+                f"search {self._space.model} {len(self.rows)}/{self._bar.total}  {shown}", file=sys.stderr, flush=True
+            )
 
 
 def _child(space: Space, row: Row) -> Child:
