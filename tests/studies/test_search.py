@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,7 @@ from ..conftest import ROOT, run_command, store_uri
 
 MODEL = "coordconv_regressor"
 SPACE = yaml.safe_load((ROOT / "studies/search/space.yaml").read_text("utf-8"))
+SHRUNK = {"trials": 9, "together": 3, "best": 2, "seeds": [1001, 1002]}
 Toy = Callable[[Trial], dict[str, Any]]
 
 
@@ -41,7 +43,7 @@ Toy = Callable[[Trial], dict[str, Any]]
 def home(tmp_path: Path) -> Path:
     """A root with the real params.yaml, and the real space shrunk."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    write_space(tmp_path, trials=9, together=3, best=2, seeds=[1001, 1002])
+    write_space(tmp_path, **SHRUNK)
     return tmp_path
 
 
@@ -69,7 +71,7 @@ class Workers:
     Args:
         measure: What a training measures.
         lasts: Trainings until Ctrl-C.
-        backwards: Of the trainings that are waited for, the last one ends first.
+        backwards: Of three trainings that were begun together, the last one ends first.
     """
 
     def __init__(self, measure: Toy = good, lasts: int = 10**9, backwards: bool = False) -> None:
@@ -77,7 +79,6 @@ class Workers:
         self._measure = measure
         self._lasts = lasts
         self._backwards = backwards
-        self._waiting: list[tuple[Callable[[Any], None], Any]] = []
 
     @contextmanager
     def open(self, workers: int) -> Iterator[Workers]:
@@ -92,15 +93,10 @@ class Workers:
         except RuntimeError as error:
             row = make_row(training, {}, error=str(error))
         future = SimpleNamespace(key=f"{len(self.done)}", status="finished", result=lambda: row)
-        future.add_done_callback = lambda put: self._end(put, future)
+        delay = 0.3 - 0.1 * (len(self.done) % 3)
+        end = (lambda put: Timer(delay, put, [future]).start()) if self._backwards else (lambda put: put(future))
+        future.add_done_callback = end
         return future
-
-    def _end(self, put: Callable[[Any], None], future: Any) -> None:
-        self._waiting.append((put, future))
-        if not self._backwards or len(self._waiting) == 3:
-            for put, ended in reversed(self._waiting):
-                put(ended)
-            self._waiting.clear()
 
 
 @pytest.fixture
@@ -113,6 +109,26 @@ def run(monkeypatch: pytest.MonkeyPatch, home: Path) -> Callable[..., Chosen]:
         return search.run_search(home, space_of(home, model), workers=2, scheduler=None)
 
     return run_on
+
+
+@pytest.fixture(scope="module")
+def _searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that has ended."""
+    root = tmp_path_factory.mktemp("searched")
+    shutil.copy(ROOT / "params.yaml", root)
+    write_space(root, **SHRUNK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "open_log", lambda root, name, *_: StudyLog(root=root, name=name))
+        patch.setattr(search, "local_cluster", Workers().open)
+        search.run_search(root, space_of(root), workers=2, scheduler=None)
+    return root / "studies/search" / MODEL
+
+
+@pytest.fixture
+def searched(home: Path, _searched: Path) -> Space:
+    """A search in `home` that has ended."""
+    shutil.copytree(_searched, home / "studies/search" / MODEL)
+    return space_of(home)
 
 
 def lines(space: Space) -> list[dict[str, str]]:
@@ -289,10 +305,8 @@ def test_the_epochs_fill_a_share_of_the_ceiling(home: Path, run: Callable[..., C
         assert share + epoch > float(row["operations"])
 
 
-def test_a_trial_below_the_median_is_not_trained_on_the_second_split(home: Path, run: Callable[..., Chosen]) -> None:
-    workers, space = Workers(), space_of(home)
-    run(workers)
-    rows = [row for row in lines(space) if row["seed"] == "1000"]
+def test_a_trial_below_the_median_is_not_trained_on_the_second_split(searched: Space) -> None:
+    rows = [row for row in lines(searched) if row["seed"] == "1000"]
     assert {row["state"] for row in rows} == {"complete", "pruned"}
     for number, row in enumerate(rows):
         earlier = [other for other in rows[: number - number % 3] if other["state"] == "complete"]
@@ -333,9 +347,8 @@ def test_neither_order_nor_interruptions_nor_clones_change_what_is_tried(
     assert sorted(map(str, names(done))) == sorted(map(str, names(first.done)))
 
 
-def test_more_trials_go_on_from_those_that_are_there(home: Path, run: Callable[..., Chosen]) -> None:
-    run(Workers())
-    before = lines(space_of(home))
+def test_more_trials_go_on_from_those_that_are_there(home: Path, searched: Space, run: Callable[..., Chosen]) -> None:
+    before = lines(searched)
     write_space(home, trials=12)
     workers = Workers()
     run(workers)
@@ -466,10 +479,9 @@ def test_a_recipe_goes_into_params_and_leaves_the_rest(home: Path) -> None:
     ],
 )
 def test_a_damaged_journal_is_one_line_and_stays_as_it_is(
-    home: Path, run: Callable[..., Chosen], damage: Callable[[str], str], says: str
+    searched: Space, run: Callable[..., Chosen], damage: Callable[[str], str], says: str
 ) -> None:
-    run(Workers())
-    space = space_of(home)
+    space = searched
     whole = space.journal_file.read_text("utf-8")
     count = len(whole.splitlines())
     damaged = damage(whole)
@@ -480,12 +492,11 @@ def test_a_damaged_journal_is_one_line_and_stays_as_it_is(
     assert space.journal_file.read_text("utf-8") == damaged
 
 
-def test_a_changed_space_is_another_search(home: Path, run: Callable[..., Chosen]) -> None:
-    run(Workers())
+def test_a_changed_space_is_another_search(home: Path, searched: Space, run: Callable[..., Chosen]) -> None:
     write_space(home, space=SPACE["space"] | {"beta_2": [0.9, 0.5]})
     with pytest.raises(StudyError, match=r"journal.log: is of another search"):
         run(Workers())
-    space_of(home).journal_file.unlink()
+    searched.journal_file.unlink()
     with pytest.raises(StudyError, match=r"trials.csv: \w+ of trial 0 is "):
         run(Workers())
 
@@ -503,10 +514,9 @@ def test_a_changed_space_is_another_search(home: Path, run: Callable[..., Chosen
     ],
 )
 def test_a_damaged_table_is_one_line_and_stays_as_it_is(
-    home: Path, run: Callable[..., Chosen], damage: Callable[[str], str], says: str
+    searched: Space, run: Callable[..., Chosen], damage: Callable[[str], str], says: str
 ) -> None:
-    run(Workers())
-    path = space_of(home).trials_file
+    path = searched.trials_file
     damaged = damage(path.read_text("utf-8"))
     path.write_text(damaged, "utf-8")
     with pytest.raises(StudyError, match=re.escape(says)):
