@@ -26,6 +26,7 @@ MADE = {
     ],
     "mlflow run .": ["outputs/coordconv_painter-quadrant/metrics.json", "mlruns/0/meta.yaml"],
     "notsoclevr study": ["studies/seeds/.study.lock"],
+    "notsoclevr search": [f"studies/search/deconv_painter/{name}" for name in ("journal.log", ".study.lock")],
     "dvc plots show": ["dvc_plots/index.html", "dvc_plots/static/curves.png"],
     "dvc exp run": [".dvc/tmp/exps/run/0"],
 }
@@ -35,6 +36,7 @@ KEPT = [
         f"{CELL}/metrics.json",
         f"{CELL}/history.csv",
         "studies/seeds/results.csv",
+        "studies/search/space.yaml",
     ),
     *("reports/comparison.md", "reports/figures/maps.png", "benchmarks/layer.csv", "examples/locate.txt", "dvc.lock"),
 ]
