@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +23,7 @@ from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, load_split, save_split, split_path
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
+from notsoclevr.studies.search_space import load_space
 from notsoclevr.tasks import METRICS, TASKS
 
 from .conftest import ROOT
@@ -81,6 +83,19 @@ def extended(project: Path, tmp_path: Path, full: Dataset, monkeypatch: pytest.M
     split_of = load(project / "params.yaml").splits["stripes"]
     save_split(split_path(project, "stripes"), split_of(full))
     return project
+
+
+def test_the_recipe_of_the_guides_model_can_be_searched(extended: Path) -> None:
+    folder = extended / "studies" / "search"
+    folder.mkdir(parents=True)
+    shutil.copy(ROOT / "studies/search/space.yaml", folder)
+    space = load_space(folder / "dense_regressor", extended)
+    names = [setting.name for setting in space.settings]
+    assert "pixel_value" in names and "units" not in names
+    (own,) = re.findall(r"`(space: \{units.*?\})`", GUIDE)
+    (folder / "dense_regressor").mkdir()
+    (folder / "dense_regressor" / "space.yaml").write_text(own, "utf-8")
+    assert load_space(folder / "dense_regressor", extended).settings[-1].choices == [32, 64, 128]
 
 
 def test_the_guide_is_all_it_takes(extended: Path, capsys: pytest.CaptureFixture[str]) -> None:

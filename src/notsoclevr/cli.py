@@ -248,6 +248,13 @@ def pipeline(context: click.Context, models: str, epochs: str, jobs: int | None)
         whole.run_experiment(root, config, cells, overrides)
 
 
+def _check_cluster(workers: int | None, scheduler: str | None) -> None:
+    if workers and scheduler is not None:
+        raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
+    if scheduler == "":
+        raise StudyError("--scheduler is empty; it takes the address of a Dask scheduler, as tcp://host:8786")
+
+
 @main.command()
 @click.argument("path", metavar="STUDY_YAML", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--workers", type=click.IntRange(min=1), help="Processes here; one a processor core by default.")
@@ -258,10 +265,7 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
 
     It may be stopped at any time and run again: what ended is kept. Exit status 1 if an experiment failed.
     """
-    if workers and scheduler is not None:
-        raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
-    if scheduler == "":
-        raise StudyError("--scheduler is empty; it takes the address of a Dask scheduler, as tcp://host:8786")
+    _check_cluster(workers, scheduler)
     from notsoclevr.studies.engine import run_study
     from notsoclevr.studies.spec import load_study
 
@@ -269,6 +273,37 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
     failed = run_study(root, asked, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
     if failed:
         raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)
+
+
+@main.command()
+@click.argument(
+    "folders",
+    metavar="STUDIES/SEARCH/MODEL...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes here; one a processor core by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster to do the work, as tcp://host:8786.")
+@click.option("--apply", is_flag=True, help=f"Write the recipe into {PARAMS}, too.")
+@click.pass_obj
+def search(root: Path, folders: Sequence[Path], workers: int | None, scheduler: str | None, apply: bool) -> None:
+    """Search for the recipes of models, as docs/protocol.md has it: trials.csv and recipe.yaml in each folder.
+
+    It may be stopped at any time and run again: what ended is kept.
+    """
+    _check_cluster(workers, scheduler)
+    from notsoclevr.studies.search_space import load_space
+
+    spaces = [load_space(folder, root) for folder in folders]
+    from notsoclevr.studies.search import run_search
+    from notsoclevr.studies.search_rows import apply_recipe
+
+    for space in spaces:
+        chosen = run_search(root, space, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
+        click.echo(f"{space.model}: trial {chosen.row.trial}, lowest score {chosen.lowest:.8f}: {space.recipe_file}")
+        if apply and chosen.row.recipe:
+            apply_recipe(root / PARAMS, space.model, chosen.row.recipe)
 
 
 @main.command()

@@ -123,7 +123,7 @@ def test_an_experiment_that_works_at_last_is_logged_beside_its_failure(home: Pat
         for _ in range(2):
             opened = log.open_study(home, study)
             log.log_rows(opened, [row])
-            log.close_study(opened, "FINISHED")
+            log.close_study(opened, study, "FINISHED")
     _, children = study_runs(home)
     assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED"]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, Future, LocalCluster
 
 from notsoclevr.errors import StudyError, describe
 
@@ -80,3 +82,57 @@ def remote_cluster(address: str) -> Iterator[Client]:
         raise StudyError(f"--scheduler {address}: no scheduler answers: {describe(error)}", exit_status=1) from None
     with client:
         yield client
+
+
+@contextmanager
+def deferred_stop() -> Iterator[Callable[[], None]]:
+    """Keep Ctrl-C and SIGTERM until it is asked for them, so that they never strike in the middle of something.
+
+    A signal that raises wherever this process happens to be may leave a lock behind that the threads of Dask wait for.
+
+    Yields:
+        A function that raises what was asked for in the meantime: KeyboardInterrupt, or SystemExit.
+    """
+    asked: list[int] = []
+
+    def stop() -> None:
+        if asked:
+            raise KeyboardInterrupt if asked[0] == signal.SIGINT else SystemExit(128 + asked[0])
+
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        signal.signal(number, lambda number, _: asked.append(number))
+    try:
+        yield stop
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Pending:
+    """Futures that are waited for; more may be added while others run.
+
+    Args:
+        stop: Raises what the user asked for in the meantime; called before each that ended, and every second.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._left = 0
+        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
+
+    def add(self, future: Future[Any]) -> None:
+        """Wait for another future too."""
+        self._left += 1
+        future.add_done_callback(self._ended.put)
+
+    def __iter__(self) -> Iterator[Future[Any]]:
+        """Yield futures as they end, until none is left."""
+        while self._left:
+            self._stop()
+            try:
+                future = self._ended.get(timeout=1)
+            except Empty:
+                continue
+            self._left -= 1
+            yield future

@@ -5,12 +5,10 @@ The driver alone, which is this process, writes files and talks to MLflow.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from distributed import Client, Future, KilledWorker
 from distributed.scheduler import NoWorkerError
@@ -18,7 +16,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from notsoclevr.errors import StudyError, describe
-from notsoclevr.studies.cluster import local_cluster, remote_cluster
+from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.log import StudyLog, close_study, log_rows, open_study
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Trial
@@ -44,35 +42,10 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
             was lost, or all workers. The rows that are there stay.
     """
     try:
-        with FileLock(study.path.with_name(".study.lock"), timeout=0), _deferred_stop() as stop:
+        with FileLock(study.path.with_name(".study.lock"), timeout=0), deferred_stop() as stop:
             return _run(root, study, workers, scheduler, stop)
     except Timeout:
         raise StudyError(f"{study.path}: another process is running this study", exit_status=1) from None
-
-
-@contextmanager
-def _deferred_stop() -> Iterator[Callable[[], None]]:
-    """Keep Ctrl-C and SIGTERM until it is asked for them, so that they never strike in the middle of something.
-
-    A signal that raises wherever this process happens to be may leave a lock behind that the threads of Dask wait for.
-
-    Yields:
-        A function that raises what was asked for in the meantime: KeyboardInterrupt, or SystemExit.
-    """
-    asked: list[int] = []
-
-    def stop() -> None:
-        if asked:
-            raise KeyboardInterrupt if asked[0] == signal.SIGINT else SystemExit(128 + asked[0])
-
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in former:
-        signal.signal(number, lambda number, _: asked.append(number))
-    try:
-        yield stop
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Callable[[], None]) -> int:
@@ -90,7 +63,7 @@ def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Ca
             status = "FINISHED"
         finally:
             save_summary(study, to_frame(rows.values()))
-            close_study(log, status)
+            close_study(log, study, status)
     return sum(bool(rows[trial.key]["error"]) for trial in study.trials)
 
 
@@ -115,6 +88,9 @@ def _run_trials(
     before = len(study.trials) - len(trials)
     futures = client.map(run_trial, trials, pure=False)
     trial_of = {future.key: trial for future, trial in zip(futures, trials, strict=True)}
+    pending = Pending(stop)
+    for future in futures:
+        pending.add(future)
     with tqdm(
         total=len(study.trials),
         initial=before,
@@ -122,9 +98,9 @@ def _run_trials(
         disable=not sys.stderr.isatty(),
         bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
     ) as bar:
-        for count, future in enumerate(_as_completed(futures, stop), start=before + 1):
+        for count, future in enumerate(pending, start=before + 1):
             trial = trial_of[future.key]
-            row = _outcome(future, trial)
+            row = outcome(future, trial)
             if row is None:
                 raise StudyError(
                     f"{study.path}: the scheduler or all workers were lost; {count - 1} of {len(study.trials)} rows "
@@ -142,23 +118,7 @@ def _run_trials(
                 bar.update()
 
 
-def _as_completed(futures: Sequence[Future[Row]], stop: Callable[[], None]) -> Iterator[Future[Row]]:
-    """Yield futures as they end; `stop` is called between them, and every second."""
-    ended: SimpleQueue[Future[Row]] = SimpleQueue()
-    for future in futures:
-        future.add_done_callback(ended.put)
-    for _ in futures:
-        while True:
-            stop()
-            try:
-                future = ended.get(timeout=1)
-            except Empty:
-                continue
-            break
-        yield future
-
-
-def _outcome(future: Future[Row], trial: Trial) -> Row | None:
+def outcome(future: Future[Row], trial: Trial) -> Row | None:
     """Return the row of an experiment that ended; None if the cluster is no more, and the row with it."""
     try:
         row: Row = future.result()

@@ -1,60 +1,74 @@
-"""What MLflow is told of a study: a run a study, with a child a row. If it does not answer, the study goes on."""
+"""What MLflow is told of a study or a search: a run each, with a child a row. If it does not answer, they go on."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from notsoclevr import tracking
 from notsoclevr.studies.rows import CONTENT, NUMBERS, Row
 from notsoclevr.studies.spec import Study
 
 KIND = "studies"
-ABOUT = "Many experiments from one file each. A run a study, with a child an experiment."
+ABOUT = "Many experiments from one file each. A run a study or search, with a child an experiment or trial."
 
 
 @dataclass(slots=True, kw_only=True)
 class StudyLog:
-    """The run of a study.
+    """The run of a study or a search.
 
     Args:
         root: The repository.
-        study: The study.
+        name: Of the study.
         run_id: Of its run; empty if MLflow did not answer.
-        known: Digests of the rows that it has a child of.
+        known: Digests of the children that it has.
     """
 
     root: Path
-    study: Study
+    name: str
     run_id: str = ""
     known: set[str] = field(default_factory=set)
 
 
-def _digest(row: Row) -> str:
-    """Return what a row is known by: a failed experiment that is run again is another row."""
-    return f"{row['key']}-failed" if row["error"] else row["key"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """What is told of one row.
+
+    Args:
+        digest: What it is known by: it is logged once.
+        name: Of its run.
+        params: What it was run with.
+        tags: What it is found by.
+        metrics: What was measured.
+        status: "FINISHED", "FAILED", or "KILLED" where it was given up.
+    """
+
+    digest: str
+    name: str
+    params: Mapping[str, Any]
+    tags: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    status: str
 
 
-def open_study(root: Path, study: Study) -> StudyLog:
-    """Open the run of a study: the one that it had before, if it goes on.
+def open_log(root: Path, name: str, about: str, role: str) -> StudyLog:
+    """Open the run of a study or a search: the one that it had before, if it goes on.
 
     Args:
         root: The repository.
-        study: The study.
+        name: Of the study.
+        about: What it asks.
+        role: "study" or "search".
 
     Returns:
         The log. If MLflow does not answer, it takes rows and does nothing with them.
     """
-    log = StudyLog(root=root, study=study)
-    run = tracking.Run(
-        experiment=KIND,
-        about=ABOUT,
-        name=study.name,
-        tags={"study": study.name, "role": "study"},
-        description=study.about,
-    )
+    log = StudyLog(root=root, name=name)
+    tags = {"study": name, "role": role}
+    run = tracking.Run(experiment=KIND, about=ABOUT, name=name, tags=tags, description=about)
 
     def begin(store: tracking.Store) -> None:
         run_id = store.reopen_run(run)
@@ -65,52 +79,75 @@ def open_study(root: Path, study: Study) -> StudyLog:
     return log
 
 
-def log_rows(log: StudyLog, rows: Iterable[Row], stop: Callable[[], None] = lambda: None) -> None:
-    """Log the rows that have no child yet.
+def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], None] = lambda: None) -> None:
+    """Log the children that the run does not have yet.
 
     Args:
-        log: Of their study.
-        rows: Of results.csv.
-        stop: Called before each; what it raises ends the logging between two rows.
+        log: Of the run.
+        children: The children.
+        stop: Called before each; what it raises ends the logging between two of them.
     """
 
     def add(store: tracking.Store) -> None:
-        for row in rows:
-            if (digest := _digest(row)) not in log.known:
+        for child in children:
+            if child.digest not in log.known:
                 stop()
-                run_id = store.open_run(_describe(log, row))
-                measured = [tracking.Point(name, float(row[name])) for name in NUMBERS if row[name]]
-                outcome = tracking.Outcome(digest=digest, metrics=measured)
-                store.finish(run_id, outcome, status="FAILED" if row["error"] else "FINISHED")
-                log.known.add(digest)
+                run = tracking.Run(
+                    experiment=KIND,
+                    about=ABOUT,
+                    name=child.name,
+                    params=child.params,
+                    tags={**child.tags, "study": log.name, "role": "trial"},
+                    parent=log.run_id,
+                )
+                run_id = store.open_run(run)
+                measured = [tracking.Point(name, value) for name, value in child.metrics.items()]
+                outcome = tracking.Outcome(digest=child.digest, metrics=measured)
+                store.finish(run_id, outcome, status=child.status)
+                log.known.add(child.digest)
 
     if log.run_id:
         _tell(log, add)
 
 
-def _describe(log: StudyLog, row: Row) -> tracking.Run:
-    tags = {name: row[name] for name in ("variant", "settings", "error") if row[name]}
-    return tracking.Run(
-        experiment=KIND,
-        about=ABOUT,
+def close_log(log: StudyLog, files: Sequence[Path], status: str) -> None:
+    """Close the run, with files.
+
+    Args:
+        log: Of the run.
+        files: Those that are there are kept with it.
+        status: "FINISHED", or "KILLED" if it was stopped.
+    """
+    outcome = tracking.Outcome(files=[(path, "") for path in files if path.exists()])
+    if log.run_id:
+        _tell(log, lambda store: store.finish(log.run_id, outcome, status=status))
+
+
+def open_study(root: Path, study: Study) -> StudyLog:
+    """Open the run of a study, see `open_log`."""
+    return open_log(root, study.name, study.about, "study")
+
+
+def log_rows(log: StudyLog, rows: Iterable[Row], stop: Callable[[], None] = lambda: None) -> None:
+    """Log the rows of results.csv that have no child yet, see `log_children`."""
+    log_children(log, map(_child, rows), stop)
+
+
+def _child(row: Row) -> Child:
+    """Return what is told of a row; a failed experiment that is run again is another one."""
+    return Child(
+        digest=f"{row['key']}-failed" if row["error"] else row["key"],
         name=f"{row['model']}-{row['split']} {row['settings']} seed {row['seed']}",
         params={name: row[name] for name in CONTENT if row[name]},
-        tags=tags | {"study": log.study.name, "role": "trial"},
-        parent=log.run_id,
+        tags={name: row[name] for name in ("variant", "settings", "error") if row[name]},
+        metrics={name: float(row[name]) for name in NUMBERS if row[name]},
+        status="FAILED" if row["error"] else "FINISHED",
     )
 
 
-def close_study(log: StudyLog, status: str) -> None:
-    """Close the run of a study, with its files.
-
-    Args:
-        log: Of the study.
-        status: "FINISHED", or "KILLED" if it was stopped.
-    """
-    study = log.study
-    files = [(path, "") for path in (study.path, study.results, study.summary) if path.exists()]
-    if log.run_id:
-        _tell(log, lambda store: store.finish(log.run_id, tracking.Outcome(files=files), status=status))
+def close_study(log: StudyLog, study: Study, status: str) -> None:
+    """Close the run of a study, with its files, see `close_log`."""
+    close_log(log, (study.path, study.results, study.summary), status)
 
 
 def _tell(log: StudyLog, message: Callable[[tracking.Store], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import signal
 import threading
@@ -38,6 +39,7 @@ def run_trial(trial: Trial) -> Row:
     try:
         with _alone:
             import_tensorflow()
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # that each training is compiled anew is no news
             return make_row(trial, _measure(trial))
     except Exception as error:
         return make_row(trial, {}, error=describe(error))

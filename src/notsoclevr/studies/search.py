@@ -1,0 +1,349 @@
+"""A search for a recipe, as docs/protocol.md has it: Optuna proposes, the workers of the studies train.
+
+The driver alone, which is this process, writes files and talks to MLflow.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distributed import Client
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from notsoclevr.cost import training_operations
+from notsoclevr.errors import StudyError
+from notsoclevr.recipes import Recipe
+from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
+from notsoclevr.studies.engine import outcome
+from notsoclevr.studies.log import Child, StudyLog, close_log, log_children, open_log
+from notsoclevr.studies.search_journal import Journal, Outcome, State
+from notsoclevr.studies.search_rows import (
+    MEASURED,
+    Chosen,
+    Row,
+    best,
+    choose,
+    load_lines,
+    outcomes_of,
+    save_lines,
+    save_recipe,
+    to_line,
+)
+from notsoclevr.studies.search_space import GIGA, OPERATIONS, Space, settle
+from notsoclevr.studies.spec import Trial, fingerprint, text
+from notsoclevr.studies.trial import run_trial
+from notsoclevr.training import import_tensorflow
+
+if TYPE_CHECKING:
+    import optuna
+
+KEPT = (*MEASURED, "error", "train_seconds")
+TOO_DEAR = "one epoch costs more than the ceiling"
+
+
+def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None) -> Chosen:
+    """Search for the recipe of a model, and write trials.csv and recipe.yaml.
+
+    It may be stopped at any time. The trainings that are under way then are lost, and run when it is run again.
+
+    Args:
+        root: The repository.
+        space: What is searched.
+        workers: Worker processes to start on this machine.
+        scheduler: Address of a Dask scheduler that has workers instead.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        StudyError: A file of the search is not as it was written, another process works on it, no trial finished, or
+            the scheduler or all workers were lost. What ended is kept.
+    """
+    space.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(space.folder / ".study.lock", timeout=0), deferred_stop() as stop, ExitStack() as stack:
+            lines = load_lines(space)
+            journal = Journal(space)
+            import_tensorflow()  # to count operations
+            about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
+            log = stack.enter_context(_logged(root, space, about))
+            bar = stack.enter_context(_bar(space))
+            search = _Search(space, journal, lines, log, bar, _Workers(stack, workers, scheduler), stop)
+            search.try_all()
+            search.train_best_again()
+            chosen = choose(space, search.rows)
+            save_recipe(space, chosen)
+            return chosen
+    except Timeout:
+        raise StudyError(f"{space.folder}: another process is running this search", exit_status=1) from None
+
+
+@contextmanager
+def _logged(root: Path, space: Space, about: str) -> Iterator[StudyLog]:
+    log, status = open_log(root, f"search-{space.model}", about, "search"), "KILLED"
+    try:
+        yield log
+        status = "FINISHED"
+    finally:
+        close_log(log, (space.folder.parent / "space.yaml", space.trials_file, space.recipe_file), status)
+
+
+def _bar(space: Space) -> tqdm[Any]:
+    return tqdm(
+        total=space.trials + min(space.best, space.trials) * len(space.seeds),
+        desc=f"search {space.model}",
+        disable=not sys.stderr.isatty(),
+        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
+    )
+
+
+class _Workers:
+    """The cluster, which is there from the first training on.
+
+    Args:
+        stack: What ends it.
+        workers: Processes to start on this machine.
+        scheduler: Address of one that has workers instead.
+    """
+
+    def __init__(self, stack: ExitStack, workers: int, scheduler: str | None) -> None:
+        self._stack = stack
+        self._workers = workers
+        self._scheduler = scheduler
+
+    @cached_property
+    def client(self) -> Client:
+        cluster = remote_cluster(self._scheduler) if self._scheduler else local_cluster(self._workers)
+        return self._stack.enter_context(cluster)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """A configuration that is being trained with one seed.
+
+    Args:
+        number: Of its trial.
+        seed: Of the trainings.
+        values: What was sampled.
+        recipe: What this makes; None if no epoch of it is affordable.
+        operations: Of a training, or of an epoch if that is too much already.
+        trial: Optuna's trial; None where a seed other than that of the search is trained.
+        state: How it ended; None as long as it has not.
+        trained: Something of it was trained by this process.
+    """
+
+    number: int
+    seed: int
+    values: Mapping[str, Any]
+    recipe: Recipe | None
+    operations: int
+    trial: optuna.Trial | None = None
+    state: State | None = None
+    trained: bool = False
+
+
+class _Search:
+    """A search under way; what `run_search` has opened for it are its arguments."""
+
+    def __init__(
+        self,
+        space: Space,
+        journal: Journal,
+        lines: dict[tuple[int, int], dict[str, str]],
+        log: StudyLog,
+        bar: tqdm[Any],
+        workers: _Workers,
+        stop: Callable[[], None],
+    ) -> None:
+        self.rows: list[Row] = []
+        self._space = space
+        self._journal = journal
+        self._lines = lines
+        self._log = log
+        self._bar = bar
+        self._workers = workers
+        self._stop = stop
+        self._costs: dict[Recipe, int] = {}
+
+    def try_all(self) -> None:
+        """Try as many configurations as the space says, a round of them at a time."""
+        for first in range(0, self._space.trials, self._space.together):
+            numbers = range(first, min(first + self._space.together, self._space.trials))
+            runs = [self._trial(number) for number in numbers]  # all of a round are proposed before any is trained
+            self._finish(runs)
+            rows = {row.trial: row for row in self.rows}
+            for run in runs:
+                if run.trial:
+                    row = rows[run.number]
+                    self._journal.tell(run.trial, row.state, row.score(self._space))
+
+    def train_best_again(self) -> None:
+        """Train the best trials with the other seeds."""
+        runs = [
+            _Run(number=row.trial, seed=seed, values=row.values, recipe=row.recipe, operations=row.operations)
+            for row in best(self._space, self.rows)
+            for seed in self._space.seeds
+        ]
+        for run in runs:
+            self._recall(run)
+        self._finish(runs)
+
+    def _trial(self, number: int) -> _Run:
+        """Return the trial of this number, proposed if it has not been yet."""
+        trial = None if self._journal.state(number) else self._journal.propose(number)
+        values = self._journal.values(trial) if trial else self._journal.known_values(number)
+        epoch = self._epoch_operations(values)
+        recipe = settle(self._space, values, epoch)
+        run = _Run(
+            number=number,
+            seed=self._space.seed,
+            values=values,
+            recipe=recipe,
+            operations=epoch * (recipe.epochs if recipe else 1),
+            trial=trial,
+            state=self._journal.state(number),
+        )
+        self._recall(run)
+        return run
+
+    def _epoch_operations(self, values: Mapping[str, Any]) -> int:
+        """Return what an epoch on the largest training set costs; of a recipe, only the shape of the network counts."""
+        how_to_train = {each.name for each in fields(Recipe)} | {OPERATIONS}
+        shape = {name: value for name, value in values.items() if name not in how_to_train}
+        recipe = replace(self._space.base, **shape)
+        if recipe not in self._costs:
+            network = self._space.entry.build(recipe)
+            self._costs[recipe] = training_operations(network, self._space.examples)
+        return self._costs[recipe]
+
+    def _recall(self, run: _Run) -> None:
+        """Take from trials.csv what the journal does not know of a run: it is another clone's, or has been lost."""
+        line = self._lines.get((run.number, run.seed))
+        if line is None:
+            return
+        for name, value in run.values.items():
+            if line[name] != text(value):
+                raise StudyError(
+                    f"{self._space.trials_file}: {name} of trial {run.number} is {line[name]} and this search proposes "
+                    f"{text(value)}; take the file and its space back from git, or remove it to begin anew"
+                )
+        for split, measured in outcomes_of(self._space, line).items():
+            if (run.number, run.seed, split) not in self._journal.outcomes:
+                self._keep(run, split, measured)
+
+    def _keep(self, run: _Run, split: str, measured: Outcome) -> None:
+        """Keep what came of a training; one of the best that failed with another seed is run again the next time."""
+        if not measured["error"] or run.seed == self._space.seed:
+            self._journal.keep((run.number, run.seed, split), measured)
+        elif run.trained:
+            self._journal.outcomes[run.number, run.seed, split] = measured
+
+    def _finish(self, runs: Sequence[_Run]) -> None:
+        """Train what these runs lack, and write and log the row of each as it ends."""
+        pending = Pending(self._stop)
+        trainings: dict[Any, tuple[_Run, str, Trial, Any]] = {}
+
+        def go_on(run: _Run) -> None:
+            split = self._next(run)
+            if split is None:
+                self._end(run)
+                return
+            assert run.recipe
+            training = self._space.training(run.recipe, run.seed, split)
+            future = self._workers.client.submit(run_trial, training, pure=False)
+            trainings[future.key] = run, split, training, future  # a future that nobody holds is given up
+            pending.add(future)
+
+        for run in runs:
+            self._stop()
+            go_on(run)
+        for future in pending:
+            run, split, training, _ = trainings.pop(future.key)
+            row = outcome(future, training)
+            if row is None:
+                raise StudyError(
+                    f"{self._space.folder}: the scheduler or all workers were lost; {len(self._lines)} rows are kept, "
+                    "run the search again to go on",
+                    exit_status=1,
+                )
+            run.trained = True
+            self._keep(run, split, {name: row[name] for name in KEPT})
+            go_on(run)
+
+    def _next(self, run: _Run) -> str | None:
+        """Return the split that a run is to be trained on next; None if it has ended, and say how."""
+        if run.state:
+            return None
+        if run.recipe is None:
+            run.state = "pruned"
+            return None
+        shares: list[float] = []
+        for step, split in enumerate(self._space.splits):
+            measured = self._journal.outcomes.get((run.number, run.seed, split))
+            if measured is None:
+                return split
+            if measured["error"]:
+                run.state = "failed"
+                return None
+            shares.append(float(measured["test_exact"]))
+            last = step == len(self._space.splits) - 1
+            if run.trial and not last and self._journal.is_hopeless(run.trial, step, sum(shares) / len(shares)):
+                run.state = "pruned"
+                return None
+        run.state = "complete"
+        return None
+
+    def _end(self, run: _Run) -> None:
+        """Write, log and show the row of a run that has ended."""
+        found = {split: self._journal.outcomes.get((run.number, run.seed, split)) for split in self._space.splits}
+        outcomes = {split: measured for split, measured in found.items() if measured}
+        error = next((measured["error"] for measured in outcomes.values() if measured["error"]), "")
+        assert run.state
+        row = Row(
+            trial=run.number,
+            seed=run.seed,
+            state=run.state,
+            error=error or ("" if run.recipe else TOO_DEAR),
+            values=run.values,
+            recipe=run.recipe,
+            operations=run.operations,
+            outcomes=outcomes,
+        )
+        self.rows.append(row)
+        line = self._lines[row.trial, row.seed] = to_line(self._space, row)
+        save_lines(self._space, self._lines)
+        log_children(self._log, [_child(self._space, row)], self._stop)
+        said = row.error or (f"score {line['score']}" if line["score"] else row.state)
+        shown = f"trial {row.trial} seed {row.seed}: {said}"
+        self._bar.set_postfix_str(shown, refresh=False)
+        self._bar.update()
+        if self._bar.disable and run.trained:
+            print(
+                f"search {self._space.model} {len(self.rows)}/{self._bar.total}  {shown}", file=sys.stderr, flush=True
+            )
+
+
+def _child(space: Space, row: Row) -> Child:
+    score = row.score(space)
+    metrics = {"gflop": row.operations / GIGA} | ({} if score is None else {"score": score})
+    for split, measured in row.outcomes.items():
+        for name, shown in {**MEASURED, "train_seconds": "train_seconds"}.items():
+            if measured.get(name):
+                metrics[f"{split}_{shown}"] = float(measured[name])
+    params = {"model": space.model, "seed": row.seed} | (asdict(row.recipe) if row.recipe else dict(row.values))
+    digest = fingerprint({name: text(value) for name, value in params.items()} | {"space": space.key})
+    return Child(
+        digest=f"{digest}-failed" if row.state == "failed" else digest,
+        name=f"{space.model} trial {row.trial} seed {row.seed}",
+        params=params,
+        tags={"trial": row.trial, "state": row.state} | ({"error": row.error} if row.error else {}),
+        metrics=metrics,
+        status={"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[row.state],
+    )

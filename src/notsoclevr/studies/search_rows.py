@@ -1,0 +1,232 @@
+"""The rows of a search: trials.csv has one a configuration and seed, and the recipe follows from them.
+
+First come the trials, all with the seed of the search, then the best of them again with each of the other seeds.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from notsoclevr.config import configure, read_yaml
+from notsoclevr.errors import StudyError
+from notsoclevr.files import atomic_write, write_rows
+from notsoclevr.recipes import Recipe
+from notsoclevr.studies.search_journal import State
+from notsoclevr.studies.search_space import GIGA, Space
+from notsoclevr.studies.spec import text
+
+MEASURED = {"train_exact": "train_exact", "test_exact": "validation_exact", "test_loss": "validation_loss"}
+HEAD = ("trial", "seed", "state", "error", "score", "gflop", "epochs")
+EQUALS = 1e-6  # of the score, for a training that costs the whole ceiling: less than any two mean shares differ by
+REMEDY = "take it back from git, or remove the file to have it made anew"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A configuration, trained with one seed.
+
+    Args:
+        trial: Number of the trial that proposed it.
+        seed: Of the trainings.
+        state: "complete", "pruned" before its last training, or "failed".
+        error: Why there is no more, in one line.
+        values: What was sampled.
+        recipe: The recipe that this makes; None if no epoch of it is affordable.
+        operations: Of a training.
+        outcomes: By split, what was measured, as text.
+    """
+
+    trial: int
+    seed: int
+    state: State
+    error: str
+    values: Mapping[str, Any]
+    recipe: Recipe | None
+    operations: int
+    outcomes: Mapping[str, Mapping[str, str]]
+
+    def score(self, space: Space) -> float | None:
+        """Compute the one number that decides, see docs/protocol.md; None if it did not finish."""
+        if self.state != "complete":
+            return None
+        exact = [float(outcome["test_exact"]) for outcome in self.outcomes.values()]
+        return sum(exact) / len(exact) - EQUALS * self.operations / space.ceiling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The recipe that a search found.
+
+    Args:
+        row: Its trial.
+        lowest: Its lowest score over the other seeds.
+    """
+
+    row: Row
+    lowest: float
+
+
+def best(space: Space, rows: Iterable[Row]) -> list[Row]:
+    """Return the trials of the highest score, as many as are trained again; of equals, the earlier.
+
+    Raises:
+        StudyError: No trial finished.
+    """
+    rows = [row for row in rows if row.seed == space.seed]
+    scored = [(score, row) for row in rows if (score := row.score(space)) is not None]
+    if not scored:
+        why = next((f"; the first that failed: {row.error}" for row in rows if row.error), "")
+        raise StudyError(f"{space.trials_file}: none of {len(rows)} trials finished{why}", exit_status=1)
+    return [row for _, row in sorted(scored, key=lambda each: (-each[0], each[1].trial))[: space.best]]
+
+
+def choose(space: Space, rows: Sequence[Row]) -> Chosen:
+    """Return the recipe: of the best trials, that whose lowest score over the other seeds is highest.
+
+    Args:
+        space: Of the search.
+        rows: All rows.
+
+    Raises:
+        StudyError: No trial finished, or every one of the best failed with some seed.
+    """
+    lowest: dict[int, float] = {}
+    candidates = best(space, rows)
+    for candidate in candidates:
+        again = {row.seed: row.score(space) for row in rows if row.trial == candidate.trial}
+        scores = [again.get(seed) for seed in space.seeds]
+        lowest[candidate.trial] = min(float("-inf") if score is None else score for score in scores)
+    row = max(candidates, key=lambda each: (lowest[each.trial], -each.trial))
+    if lowest[row.trial] == float("-inf"):
+        errors = next((each.error for each in rows if each.error and each.seed != space.seed), "not trained yet")
+        raise StudyError(f"{space.trials_file}: each of the best trials failed with some seed: {errors}", exit_status=1)
+    return Chosen(row=row, lowest=lowest[row.trial])
+
+
+def to_line(space: Space, row: Row) -> dict[str, str]:
+    """Return a row as trials.csv has it."""
+    score = row.score(space)
+    line = {
+        **{name: text(getattr(row, name)) for name in ("trial", "seed", "state", "error")},
+        "score": "" if score is None else f"{score:.8f}",
+        "gflop": f"{row.operations / GIGA:.1f}",
+        "epochs": text(row.recipe.epochs) if row.recipe else "",
+        **{name: text(value) for name, value in row.values.items()},
+    }
+    for split in space.splits:
+        outcome = row.outcomes.get(split, {})
+        line |= {f"{split}_{shown}": outcome.get(name, "") for name, shown in MEASURED.items()}
+    return line
+
+
+def save_lines(space: Space, lines: Mapping[tuple[int, int], Mapping[str, str]]) -> None:
+    """Write trials.csv: the trials, then the best of them with the other seeds."""
+    ordered = sorted(lines, key=lambda key: (key[1] != space.seed, key))
+    with atomic_write(space.trials_file) as path:
+        write_rows(path, [dict(lines[key]) for key in ordered])
+
+
+def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
+    """Load trials.csv by trial and seed, as text; nothing if there is no file.
+
+    Raises:
+        StudyError: The file was cut, has other columns than this search, a row twice, or a value that is no number.
+    """
+    path = space.trials_file
+    if not path.exists():
+        return {}
+    try:
+        content = path.read_text("utf-8")
+        header, *lines = csv.reader(content.splitlines(keepends=True), strict=True)
+    except (OSError, ValueError, csv.Error) as error:
+        raise StudyError(f"{path}: cannot be read: {error}; take it back from git, or remove it") from None
+    names = [setting.name for setting in space.settings]
+    measured = [f"{split}_{shown}" for split in space.splits for shown in MEASURED.values()]
+    if header != [*HEAD, *names, *measured]:
+        raise StudyError(
+            f"{path}: has other columns than its space; take it and the space back from git, or remove it to begin anew"
+        )
+    loaded: dict[tuple[int, int], dict[str, str]] = {}
+    for number, values in enumerate(lines, start=2):
+        line = dict(zip(header, values, strict=False))
+        problem = "was cut or edited" if len(values) != len(header) else _problem(line, ("score", "gflop", *measured))
+        key = (-1, -1) if problem else (int(line["trial"]), int(line["seed"]))
+        if key in loaded:
+            problem = "its trial has a row already"
+        if problem:
+            raise StudyError(f"{path}, line {number}: {problem}; {REMEDY}")
+        loaded[key] = line
+    if not content.endswith("\n"):
+        raise StudyError(f"{path}, line {1 + len(lines)}: was cut; {REMEDY}")
+    return loaded
+
+
+def _problem(line: Mapping[str, str], numbers: Iterable[str]) -> str | None:
+    for name in numbers:
+        try:
+            float(line[name] or 0)
+        except ValueError:
+            return f"{name} is {line[name]!r}, which is no number"
+    for name in ("trial", "seed"):
+        if not line[name].isdecimal():
+            return f"{name} is {line[name]!r}, which is no number"
+    return None
+
+
+def outcomes_of(space: Space, line: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return what a line of trials.csv says was measured, by split; its error stands for the first that was not."""
+    outcomes: dict[str, dict[str, str]] = {}
+    for split in space.splits:
+        values = {name: line[f"{split}_{shown}"] for name, shown in MEASURED.items()}
+        if not values["test_exact"]:
+            if line["state"] == "failed":
+                outcomes[split] = {"error": line["error"]}
+            break
+        outcomes[split] = {"error": "", **values}
+    return outcomes
+
+
+def save_recipe(space: Space, chosen: Chosen) -> None:
+    """Write recipe.yaml: the section of the model as params.yaml takes it."""
+    assert chosen.row.recipe
+    seeds = ", ".join(map(str, space.seeds))
+    about = f"# Written by `notsoclevr search`: trial {chosen.row.trial}, whose lowest score with the seeds {seeds} is"
+    recipe = yaml.safe_dump({"models": {space.model: asdict(chosen.row.recipe)}}, sort_keys=False)
+    with atomic_write(space.recipe_file) as path:
+        path.write_text(
+            f"{about}\n# {chosen.lowest:.8f}, of {space.best} trials that were trained again.\n{recipe}", "utf-8"
+        )
+
+
+def apply_recipe(path: Path, model: str, recipe: Recipe) -> None:
+    """Write a recipe into params.yaml, and leave all else there as it is, comments too.
+
+    Raises:
+        StudyError: A setting does not stand on a line of its own in the section of the model.
+    """
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    section = ""
+    left = {name: yaml.safe_dump(value).split("\n")[0] for name, value in asdict(recipe).items()}
+    for place, line in enumerate(lines):
+        if found := re.match(r"(\w+):|  (\w+):", line):
+            section = f"{section.partition('.')[0]}.{found[2]}" if found[2] else found[1]
+        elif section == f"models.{model}" and (found := re.match(r"    (\w+):[^#\n]*?( *#.*)?$", line)):
+            name, comment = found.groups()
+            if name in left:
+                lines[place] = f"    {name}: {left.pop(name)}{comment or ''}\n"
+    content = "".join(lines)
+    if left:
+        raise StudyError(
+            f"{path}: models.{model}.{next(iter(left))} does not stand on a line of its own; write it there"
+        )
+    with atomic_write(path) as temporary:
+        temporary.write_text(content, "utf-8")
+        if configure(read_yaml(temporary), {}, path).models[model] != recipe:
+            raise StudyError(f"{path}: models.{model} does not take the recipe line by line; copy it there by hand")

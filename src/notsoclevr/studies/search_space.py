@@ -1,0 +1,298 @@
+"""What a search for a recipe may try: studies/search/space.yaml, the same for all models.
+
+A search is a folder, studies/search/<model>; the model is its name. The space stands in the folder above it. A model
+with settings that no other has may add a space.yaml of its own beside its trials:
+
+    space:
+      units: [32, 64, 128]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from notsoclevr.config import PARAMS, check, load, read_yaml, setting_names
+from notsoclevr.dataset import Dataset, SplitDataset, generate
+from notsoclevr.errors import StudyError
+from notsoclevr.experiment import Experiment
+from notsoclevr.models import MODELS, Model
+from notsoclevr.recipes import FORBID, Count, Positive, Recipe, Seed, Switch
+from notsoclevr.splits import SPLITS, Split
+from notsoclevr.studies.spec import Trial, fingerprint, text
+
+FILE = "space.yaml"
+OPERATIONS = "operations"  # share of the ceiling, from which the epochs follow
+DIGITS = 3  # of a number that is sampled
+GIGA = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation(Split):
+    """The training set of a split, divided again: the test set of that split is in neither part.
+
+    Args:
+        whole: The split whose training set it is.
+        again: How that is divided.
+    """
+
+    name: ClassVar[str] = "validation"
+
+    whole: Split
+    again: Split
+
+    def __call__(self, dataset: Dataset) -> SplitDataset:
+        """Return what the search trains on, and the validation positions in place of a test set."""
+        return self.again(self.whole(dataset).train)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting that is searched: a list of values, or a range.
+
+    Args:
+        name: Of the setting.
+        choices: The values; none of a range.
+        low: Where a range begins; it is of whole numbers if both ends are.
+        high: Where it ends.
+        log: It is sampled evenly in its logarithm.
+    """
+
+    name: str
+    choices: Sequence[Any] = ()
+    low: float = 0
+    high: float = 0
+    log: bool = False
+
+
+Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Range:
+    __pydantic_config__ = FORBID
+
+    low: Number
+    high: Number
+    log: Switch = False
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError(f"low is {self.low}, above high, which is {self.high}")
+        if self.low == self.high:
+            raise ValueError(f"low is {self.low} and so is high: the range is empty; it takes a low below high")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low}; with log it takes a number above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    __pydantic_config__ = FORBID
+
+    trials: Count
+    together: Count
+    seed: Seed
+    best: Count
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    ceiling: dict[str, Positive]
+    validation: Annotated[dict[str, Any], Field(min_length=1)]
+    space: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if len({self.seed, *self.seeds}) <= len(self.seeds):
+            raise ValueError(f"seeds is {self.seeds}; it takes seeds that are all different, and not {self.seed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    __pydantic_config__ = FORBID
+
+    space: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What a search tries, and how.
+
+    Args:
+        folder: Of the search.
+        model: The model.
+        trials: How many configurations are tried.
+        together: How many of them are proposed at a time.
+        seed: Of the proposals and of the trainings of every trial.
+        best: How many are trained again.
+        seeds: Of these trainings.
+        ceiling: Floating-point operations that a training may cost.
+        splits: By the name of a split, the validation split inside its training set; trained on in this order.
+        settings: What is searched.
+        base: The recipe of params.yaml, which has the other settings.
+    """
+
+    folder: Path
+    model: str
+    trials: int
+    together: int
+    seed: int
+    best: int
+    seeds: Sequence[int]
+    ceiling: float
+    splits: Mapping[str, Validation]
+    settings: Sequence[Setting]
+    base: Recipe
+
+    @property
+    def entry(self) -> Model:
+        """The model's entry in the table."""
+        return MODELS[self.model]
+
+    @property
+    def trials_file(self) -> Path:
+        """The table of all trials, in git."""
+        return self.folder / "trials.csv"
+
+    @property
+    def journal_file(self) -> Path:
+        """Optuna's journal, which belongs to one machine."""
+        return self.folder / "journal.log"
+
+    @property
+    def recipe_file(self) -> Path:
+        """The recipe that was found."""
+        return self.folder / "recipe.yaml"
+
+    @cached_property
+    def key(self) -> str:
+        """Fingerprint of all that decides what is proposed and what comes of it, but for the number of trials."""
+        searched = {setting.name for setting in self.settings} | {"epochs", "warmup_epochs"}
+        base = {name: value for name, value in asdict(self.base).items() if name not in searched}
+        settings = [asdict(setting) for setting in self.settings]
+        splits = {name: asdict(split) for name, split in self.splits.items()}
+        names = ("model", "together", "seed", "ceiling")
+        content = {name: getattr(self, name) for name in names} | {"base": base, "all": settings, "splits": splits}
+        return fingerprint({name: json.dumps(value) for name, value in content.items()})
+
+    @cached_property
+    def examples(self) -> int:
+        """Examples of the largest training set of the splits, on which operations are counted."""
+        return max(len(split.whole(generate()).train) for split in self.splits.values())
+
+    def training(self, recipe: Recipe, seed: int, split: str) -> Trial:
+        """Return a training on the validation split inside a split, measured after its last epoch."""
+        experiment = Experiment(model=self.model, split=self.splits[split], seed=seed, recipe=recipe)
+        return Trial(variant="search", settings="", experiment=experiment, measure_every=recipe.epochs)
+
+
+def settle(space: Space, values: Mapping[str, Any], epoch_operations: int) -> Recipe | None:
+    """Return the recipe of a configuration, with as many epochs as its share of the ceiling allows, at least one.
+
+    Args:
+        space: Of the search.
+        values: The settings that were sampled, and the share of the ceiling.
+        epoch_operations: What an epoch costs.
+
+    Returns:
+        The recipe; None if one epoch costs more than the ceiling.
+    """
+    if epoch_operations > space.ceiling:
+        return None
+    values = dict(values)
+    epochs = max(1, int(values.pop(OPERATIONS) * space.ceiling / epoch_operations))
+    recipe = replace(space.base, **values | {"epochs": epochs, "warmup_epochs": 0})
+    asked = values.get("warmup_epochs", space.base.warmup_epochs)
+    warmup = 0 if recipe.schedule == "steps" else min(asked, epochs - 1)
+    return replace(recipe, warmup_epochs=warmup)
+
+
+def load_space(folder: Path, root: Path) -> Space:
+    """Load what a search tries.
+
+    Args:
+        folder: Of the search, named after the model; it need not be there yet.
+        root: The repository; its params.yaml has the settings that are not searched.
+
+    Raises:
+        StudyError: There is no such model, a file cannot be read, or it names an unknown setting, an empty range or
+            a value that the model does not take.
+    """
+    folder = folder.resolve()
+    path, own_path, model = folder.parent / FILE, folder / FILE, folder.name
+    if model not in MODELS:
+        raise StudyError(f"{folder}: {model} is no model; the folder takes the name of one: {', '.join(MODELS)}")
+    file: _File = check(_File, read_yaml(path), path)
+    config = load(root / PARAMS)
+    task = MODELS[model].task
+    if task not in file.ceiling:
+        raise StudyError(f"{path}: ceiling.{task} is missing, the task of {model}")
+    if unknown := [name for name in file.validation if name not in SPLITS]:
+        raise StudyError(f"{path}: validation.{unknown[0]} is no split; there are {', '.join(SPLITS)}")
+    if OPERATIONS not in file.space:
+        raise StudyError(f"{path}: space.{OPERATIONS} is missing, the share of the ceiling that a training may cost")
+    if unknown := [name for name in file.space if name not in (OPERATIONS, *setting_names()) or name == "epochs"]:
+        follow = f": they follow from {OPERATIONS}" if unknown[0] == "epochs" else ""
+        raise StudyError(f"{path}: space.{unknown[0]} is no setting of a search{follow}; {_names(setting_names())}")
+    settings = [_setting(name, value, model, path) for name, value in file.space.items() if _has(model, name)]
+    if own_path.exists():
+        own: _Own = check(_Own, read_yaml(own_path), own_path)
+        for name, value in own.space.items():
+            if name in file.space:
+                raise StudyError(f"{own_path}: space.{name} stands in {path}, the same for every model")
+            if not _has(model, name) or name == "epochs":
+                raise StudyError(f"{own_path}: space.{name} is no setting of {model}; {_names(_own_names(model))}")
+            settings.append(_setting(name, value, model, own_path))
+    return Space(
+        folder=folder,
+        model=model,
+        **{name: getattr(file, name) for name in ("trials", "together", "seed", "best", "seeds")},
+        ceiling=file.ceiling[task] * GIGA,
+        splits={
+            name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))
+            for name, arguments in file.validation.items()
+        },
+        settings=settings,
+        base=config.models[model],
+    )
+
+
+def _own_names(model: str) -> list[str]:
+    return [each.name for each in fields(MODELS[model].recipe)]
+
+
+def _has(model: str, name: str) -> bool:
+    return name == OPERATIONS or name in _own_names(model)
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"there are {', '.join(name for name in names if name != 'epochs')}"
+
+
+def _setting(name: str, value: Any, model: str, path: Path) -> Setting:
+    """Return a setting of a space; every value that a list has, and both ends of a range, are ones the model takes."""
+    where = f"space.{name}"
+    if isinstance(value, list):
+        if not value:
+            raise StudyError(f"{path}: {where} is an empty list; it takes at least one value")
+        if twice := [each for each in value if [text(other) for other in value].count(text(each)) > 1]:
+            raise StudyError(f"{path}: {where} has {twice[0]!r} twice")
+        ends = {f"{where}.{place}": each for place, each in enumerate(value)}
+        setting = Setting(name=name, choices=value)
+    elif isinstance(value, dict):
+        span: _Range = check(_Range, value, path, "space", name)
+        ends = {f"{where}.low": span.low, f"{where}.high": span.high}
+        setting = Setting(name=name, **asdict(span))
+    else:
+        raise StudyError(f"{path}: {where} is {value!r}; it takes a list of values, or a range of low and high")
+    share: Any = Annotated[float, Field(gt=0, le=1, strict=True)]
+    type_ = share if name == OPERATIONS else get_type_hints(MODELS[model].recipe, include_extras=True)[name]
+    for key, end in ends.items():
+        try:
+            TypeAdapter(type_).validate_python(end)
+        except ValidationError as failure:
+            message = failure.errors(include_url=False)[0]["msg"]
+            raise StudyError(f"{path}: {key} is {end!r}; {message[0].lower()}{message[1:]}") from None
+    return setting
