@@ -23,6 +23,7 @@ from .conftest import ROOT, shrink, store_uri
 
 PIPELINE = ("mlflow", "run", ".", "-e", "pipeline", "--env-manager", "local")
 MODELS = ["pooled_regressor", "coordconv_painter"]  # to a point and to an image, without coordinates and with
+CELLS = [f"{model}-quadrant" for model in MODELS]
 
 
 def run(clone: Path, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,14 +57,14 @@ def tracked(clone: Path, *names: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh clone in which the whole pipeline has run, shrunk: one epoch, little data, two models."""
+    """A fresh clone in which the whole pipeline has run, shrunk: one epoch, little data, two cells."""
     folder = tmp_path_factory.mktemp("fresh") / "clone"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     for committed in ("results", "reports"):
         shutil.rmtree(folder / committed, ignore_errors=True)  # what is found afterwards, this pipeline has made
     shrink(folder / "params.yaml")
     content = yaml.safe_load((folder / "params.yaml").read_text())
-    content["matrix"]["model"] = MODELS
+    content["matrix"] = {"model": MODELS, "split": ["quadrant"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     run(folder, *PIPELINE)
     return folder
@@ -72,9 +73,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_cell_is_there(clone: Path) -> None:
     with (clone / "reports" / "comparison.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["model"], row["split"]) for row in rows] == [
-        (model, split) for model in MODELS for split in ("uniform", "quadrant")
-    ]
+    assert [(row["model"], row["split"]) for row in rows] == [(model, "quadrant") for model in MODELS]
     for row in rows:
         cell = clone / "results" / f"{row['model']}-{row['split']}"
         for name in ("model.keras", "history.csv", "metrics.json", "predictions.npz", "timings.json", "run.json"):
@@ -90,8 +89,7 @@ def test_every_cell_and_the_comparison_is_one_finished_run(clone: Path) -> None:
     assert not outer.data.metrics
     found.remove(outer)
     assert {run.data.tags["mlflow.parentRunId"] for run in found} == {outer.info.run_id}
-    names = [f"{model}-{split}" for model in MODELS for split in ("uniform", "quadrant")]
-    assert sorted(run.info.run_name for run in found) == sorted([*names, "comparison"])
+    assert sorted(run.info.run_name for run in found) == sorted([*CELLS, "comparison"])
     painter = next(run for run in found if run.info.run_name == "coordconv_painter-quadrant")
     assert painter.data.tags["dvc.stage"] == "train@coordconv_painter-quadrant"
     commit = run(clone, "git", "rev-parse", "HEAD").stdout.strip()
@@ -101,16 +99,16 @@ def test_every_cell_and_the_comparison_is_one_finished_run(clone: Path) -> None:
 def test_nothing_is_left_to_do_and_dvc_shows_what_there_is(clone: Path) -> None:
     assert status(clone) == set()
     shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
-    metrics = shown[""]["data"]["results/coordconv_painter-uniform/metrics.json"]["data"]
+    metrics = shown[""]["data"]["results/coordconv_painter-quadrant/metrics.json"]["data"]
     assert metrics["parameters"] > 0
     assert "models" in json.dumps(json.loads(run(clone, "dvc", "params", "diff", "--json").stdout))
-    plotted = run(clone, "dvc", "plots", "show", "--json", "results/coordconv_painter-uniform/history.csv").stdout
+    plotted = run(clone, "dvc", "plots", "show", "--json", "results/coordconv_painter-quadrant/history.csv").stdout
     assert "test_exact" in plotted or "history.csv" in plotted
 
 
 def test_what_killed_processes_left_concerns_no_stage_and_no_commit(clone: Path) -> None:
-    left = [".coordconv_painter-quadrant.host-1.part/metrics.json", "data/.uniform.host-1.part.npz"]
-    left += [f"results/{MODELS[0]}-uniform/.timings.host-1.part.json", "reports/figures/.maps.host-1.part.png"]
+    left = [".coordconv_painter-quadrant.host-1.part/metrics.json", "data/.quadrant.host-1.part.npz"]
+    left += [f"results/{CELLS[0]}/.timings.host-1.part.json", "reports/figures/.maps.host-1.part.png"]
     for name in left:
         (clone / name).parent.mkdir(exist_ok=True)
         (clone / name).write_text("half")
@@ -140,8 +138,8 @@ notsoclevr.cli.main()
     ("stage", "command"),
     [
         ("generate", ("generate",)),
-        ("split", ("split", "--split", "uniform")),
-        ("train", ("train", "--model", "pooled_regressor", "--split", "uniform")),
+        ("split", ("split", "--split", "quadrant")),
+        ("train", ("train", "--model", "pooled_regressor", "--split", "quadrant")),
         ("evaluate", ("evaluate",)),
     ],
 )
@@ -162,61 +160,61 @@ def test_a_stage_depends_on_the_code_that_it_imports(clone: Path, stage: str, co
         assert any(file == dep or file.startswith(f"{dep}/") for file in files.values()), dep
 
 
-def change(clone: Path, model: str) -> set[str]:
-    """Change a recipe and return the stages that this concerns."""
+def change(clone: Path, *models: str) -> set[str]:
+    """Change recipes and return the stages that this concerns."""
     params = clone / "params.yaml"
     content = yaml.safe_load(params.read_text())
-    content["models"][model]["learning_rate"] /= 2
+    for model in models:
+        content["models"][model]["learning_rate"] /= 2
     params.write_text(yaml.safe_dump(content))
     return status(clone)
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None:
-    cell = clone / "results" / "pooled_regressor-uniform"
-    assert change(clone, "pooled_regressor") == {
-        "train@pooled_regressor-uniform",
-        "train@pooled_regressor-quadrant",
-        "evaluate",
-    }
+    change(clone, *MODELS)
+    cell = clone / "results" / "pooled_regressor-quadrant"
     cell.rename(cell.with_name("aside"))
     cell.write_text("in the way")
     failed = run(clone, "notsoclevr", "pipeline", "--jobs", "2", check=False)
     assert failed.returncode == 1
-    assert "pooled_regressor-uniform: training failed, see outputs/logs/<cell>.log" in failed.stderr
-    assert "Not a directory" in (clone / "outputs/logs/pooled_regressor-uniform.log").read_text()
-    assert status(clone) == {"train@pooled_regressor-uniform", "evaluate"}
+    assert "pooled_regressor-quadrant: training failed, see outputs/logs/<cell>.log" in failed.stderr
+    assert "Not a directory" in (clone / "outputs/logs/pooled_regressor-quadrant.log").read_text()
+    assert status(clone) == {"train@pooled_regressor-quadrant", "evaluate"}
 
     cell.unlink()
     cell.with_name("aside").rename(cell)
     again = run(clone, "notsoclevr", "pipeline", "--jobs", "2")
-    assert "1 of 1  pooled_regressor-uniform  exact" in again.stderr
+    assert "1 of 1  pooled_regressor-quadrant  exact" in again.stderr
     assert "cells are not as committed, see `dvc metrics diff`" in again.stdout
     assert status(clone) == set()
+
+
+def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
+    assert change(clone, "coordconv_painter") == {"train@coordconv_painter-quadrant", "evaluate"}
     changed = json.loads(run(clone, "dvc", "params", "diff", "--json").stdout)
-    assert "models.pooled_regressor.learning_rate" in changed["params.yaml"]
+    assert "models.coordconv_painter.learning_rate" in changed["params.yaml"]
 
 
-def test_ctrl_c_stops_all_trainings_and_closes_their_runs(clone: Path) -> None:
+def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     """What is left is done by a plain `dvc repro` as well."""
-    concerned = change(clone, "coordconv_painter")
     before = len(tracked(clone))
-    command = [sys.executable, "-m", "notsoclevr", "pipeline", "--jobs", "2"]
+    command = [sys.executable, "-m", "notsoclevr", "pipeline"]
     environment = os.environ | {
         "PYTHONPATH": str(clone / "src"),
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
     }
     with subprocess.Popen(command, cwd=clone, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: len(tracked(clone)) == before + 2)
+        wait_until(lambda: len(tracked(clone)) == before + 1)
         process.send_signal(signal.SIGINT)
         assert process.stderr and process.stderr.read().endswith("notsoclevr: stopped\n")
     assert process.returncode == 130
     wait_until(lambda: not [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(clone)])
-    assert [one.info.status for one in tracked(clone)[:2]] == ["KILLED", "KILLED"]
-    assert status(clone) == concerned
+    assert tracked(clone)[0].info.status == "KILLED"
+    assert status(clone) == {"train@coordconv_painter-quadrant", "evaluate"}
 
     done = run(clone, "dvc", "repro").stdout
     stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
-    assert stages == ["train@coordconv_painter-uniform", "train@coordconv_painter-quadrant", "evaluate"]
+    assert stages == ["train@coordconv_painter-quadrant", "evaluate"]
     assert status(clone) == set()
 
 
@@ -232,11 +230,11 @@ def test_two_clones_in_different_places_write_the_same_lock(clone: Path, tmp_pat
     other = tmp_path / "other place"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(other)], check=True)
     shutil.copy(clone / "params.yaml", other)
-    name = "coordconv_painter-uniform"
+    name = "coordconv_painter-quadrant"
     one_core = "import os, sys; os.sched_setaffinity(0, {0}); from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
     run(other, sys.executable, "-c", one_core, "repro", "-s", "generate", "split", f"train@{name}")
     locks = [yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (clone, other)]
-    for stage in ("generate", "split@uniform", f"train@{name}"):
+    for stage in ("generate", "split@quadrant", f"train@{name}"):
         assert locks[0][stage] == locks[1][stage]
 
 
@@ -244,11 +242,11 @@ def test_cells_from_the_cache_get_their_runs_back(clone: Path) -> None:
     (clone / "mlflow.db").unlink()
     shutil.rmtree(clone / "mlartifacts")
     for name in ("model.keras", "predictions.npz"):
-        (clone / "results" / "coordconv_painter-uniform" / name).unlink()
+        (clone / "results" / "coordconv_painter-quadrant" / name).unlink()
     run(clone, "dvc", "checkout")
     shown = run(clone, "notsoclevr", "track").stdout
-    assert "4 of 4" in shown
-    assert len(tracked(clone)) == 5
+    assert "2 of 2" in shown
+    assert len(tracked(clone)) == 3
 
 
 def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
@@ -263,9 +261,9 @@ def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
     outer = next(one for one in new if "mlflow.project.entryPoint" in one.data.tags)
     assert outer.data.params == {"models": "pooled_regressor", "epochs": "2"}
     cells = {one.info.run_name: one for one in new if one.info.run_id != outer.info.run_id}
-    assert cells.keys() == {"comparison", "pooled_regressor-quadrant", "pooled_regressor-uniform"}
+    assert cells.keys() == {"comparison", "pooled_regressor-quadrant"}
     assert {one.data.tags["mlflow.parentRunId"] for one in cells.values()} == {outer.info.run_id}
-    assert cells["pooled_regressor-uniform"].data.params["epochs"] == "2"
+    assert cells["pooled_regressor-quadrant"].data.params["epochs"] == "2"
     best = MlflowClient(store_uri(clone)).get_model_version_by_alias("not-so-clevr-regression", "best")
     assert best.run_id not in {one.info.run_id for one in new}
     assert {path: path.read_bytes() for path in before} == before
@@ -279,10 +277,10 @@ def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
 def test_an_experiment_changes_one_setting(clone: Path) -> None:
     run(clone, "git", "add", "-A")
     run(clone, "git", "commit", "--quiet", "-m", "shrunk")
-    setting, target = "models.pooled_regressor.epochs=3", "train@pooled_regressor-uniform"
+    setting, target = "models.pooled_regressor.epochs=3", "train@pooled_regressor-quadrant"
     run(clone, "dvc", "exp", "run", "--temp", "-n", "longer", "-S", setting, "--single-item", target)
     (found,) = [one for one in tracked(clone) if one.data.tags.get("dvc.experiment") == "longer"]
-    assert (found.info.run_name, found.data.params["epochs"]) == ("pooled_regressor-uniform", "3")
+    assert (found.info.run_name, found.data.params["epochs"]) == ("pooled_regressor-quadrant", "3")
     shown = run(clone, "dvc", "exp", "show", "--json", "--no-pager").stdout
     assert "longer" in shown
 

@@ -26,7 +26,7 @@ def test_discs_are_where_the_answers_say(locate):
 
 def test_coordconv_locates_what_pooling_cannot(locate):
     (weights, seen, unseen, _), (plain_weights, plain_seen, plain_unseen, _) = (
-        locate["errors"](name, seed=1, images=1536, epochs=8) for name in ("coordconv", "pooling")
+        locate["errors"](name, seed=1, images=1536, epochs=6) for name in ("coordconv", "pooling")
     )
     assert weights - plain_weights == 2 * 32
     assert seen < plain_seen / 2

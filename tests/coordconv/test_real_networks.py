@@ -22,9 +22,7 @@ def test_converted_computes_the_same(make, convolutions, tmp_path):
     images = np.random.default_rng(0).uniform(0, 255, size=(2, 32, 32, 3)).astype("float32")
     expected = keras.ops.convert_to_numpy(model(images))
     assert np.ptp(expected) > 0
-    rounding = 1e-5 * np.ptp(
-        expected
-    )  # a 1x1 convolution is a matrix product here
+    rounding = 1e-5 * np.ptp(expected)  # a 1x1 convolution is a matrix product here
     np.testing.assert_allclose(keras.ops.convert_to_numpy(converted(images)), expected, rtol=0, atol=rounding)
     converted.save(tmp_path / "converted.keras")
     loaded = keras.models.load_model(tmp_path / "converted.keras")
