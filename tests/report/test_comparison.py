@@ -57,7 +57,7 @@ def test_tables_have_the_columns_that_others_read(tmp_path: Path, cells: list[Ce
         last = [row for row in history if row["model"] == cell.metrics["model"]][-1]
         assert float(last["test_exact"]) == cell.history[-1]["test_exact"]
         assert (last["test_iou"] == "") == ("test_iou" not in cell.metrics)
-    for name in ("finding.png", "maps.png", "curves.png"):
+    for name in ("finding.png", "maps.png", "curves.png", "squares.png"):
         assert (tmp_path / "figures" / name).read_bytes().startswith(b"\x89PNG")
 
 

@@ -60,6 +60,11 @@ def history(cell: Cell) -> list[dict[str, Any]]:
     ]
 
 
+def paints(cell: Cell) -> bool:
+    """Return whether the answers of a cell are images all of whose pixels count."""
+    return cell.task.answer == "image" and not cell.task.relative
+
+
 def hardest_first(cells: Sequence[Cell]) -> list[str]:
     """Return the names of the splits, that whose test set was answered worst first."""
 
@@ -132,9 +137,12 @@ def write(directory: Path, cells: Sequence[Cell]) -> None:
     pictures = {
         "finding": (figures.save_finding, [cell for cell in cells if cell.metrics["split"] == hardest]),
         "maps": (figures.save_maps, cells),
+        "squares": (figures.save_squares, [cell for cell in cells if paints(cell)]),
         "curves": (figures.save_all_curves, cells),
     }
     for name, (save, shown) in pictures.items():
+        if not shown:
+            continue
         with atomic_write(directory / "figures" / f"{name}.png") as path:
             save(path, shown)
 

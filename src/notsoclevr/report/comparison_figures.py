@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.cells.files import Cell
+from notsoclevr.dataset import CANVAS, generate
 
+UNSEEN = "#56B4E9"  # a frame that is seen on black and beside white
 POOR = "#B34700"  # of numbers of the baselines: FAR and WRONG are too dark and too light for letters
 
 
@@ -66,6 +69,42 @@ def save_finding(path: Path, cells: Sequence[Cell]) -> None:
     figure.suptitle(f"Positions never trained on{framed} that are answered exactly, of each network", fontsize=11)
     figures.add_legend(figure)
     figures.save(figure, path)
+
+
+def save_squares(path: Path, cells: Sequence[Cell]) -> None:
+    """Write what each network paints of the squares that the tutorial shows, below the squares themselves.
+
+    Args:
+        path: The picture.
+        cells: Cells that paint, all with the same showcase.
+    """
+    places, gap = cells[0].predictions["showcase"], 3
+    step, width = CANVAS + gap, len(places) * (CANVAS + gap) - gap
+    figure = Figure(figsize=(11, 0.93 * (len(cells) + 1) + 0.5), layout="constrained")
+    rows = figure.subplots(len(cells) + 1, 1, squeeze=False).flat
+    targets = generate()[places].squares
+    painted = [("target", targets), *((_painted_by(cell), cell.predictions["snapshots"][-1]) for cell in cells)]
+    for axes, (name, images) in zip(rows, painted, strict=True):
+        strip = np.full((CANVAS, width), np.nan)
+        for k, image in enumerate(images):
+            strip[:, k * step : k * step + CANVAS] = image
+        axes.imshow(strip, cmap="gray", vmin=0, vmax=1)
+        axes.set(xticks=(), yticks=())
+        axes.spines[:].set_visible(False)
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+    for k, (row, column) in enumerate(cells[0].predictions["coordinates"][places]):
+        rows[0].text(k * step + CANVAS / 2, -4, f"{row:02d}-{column:02d}", ha="center", va="bottom", fontsize=8)
+    for axes, cell in zip(rows[1:], cells, strict=True):
+        for k in np.flatnonzero(cell.predictions["is_test"][places]):
+            edge = Rectangle((k * step + 0.5, 0.5), CANVAS - 3, CANVAS - 3, fill=False, edgecolor=UNSEEN, linewidth=1.6)
+            axes.add_patch(edge)
+    said = "The tutorial's squares, row-column, as each network paints them; framed: never trained on"
+    figure.suptitle(said, fontsize=11)
+    figures.save(figure, path)
+
+
+def _painted_by(cell: Cell) -> str:
+    return f"{cell.model.title}\n{cell.metrics['split']} split"
 
 
 def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
