@@ -4,7 +4,8 @@
 
 Runs one small study (eight CoordConv regressors of twelve epochs, as in params.yaml) as a command, on workers of one
 thread that it starts itself. One and two workers take turns. A time is that of the whole command, the start of the
-workers included, in which each imports TensorFlow. Prints a table and writes benchmarks/throughput.csv. Fifteen minutes.
+workers included, in which each imports TensorFlow. Prints a table and writes benchmarks/throughput.csv. A quarter of an
+hour.
 """
 
 import csv

@@ -77,7 +77,10 @@ def differences(root: Path) -> str:
         for cell, values in changed.items()
         for name, difference in [max(values.items(), key=lambda item: abs(item[1]))]
     ]
-    return f"{len(changed)} cells are not as committed, see `dvc metrics diff`; most of each: {', '.join(largest)}"
+    return (
+        f"{len(changed)} cells are not as committed, as may be on another kind of processor, see `dvc metrics diff`; "
+        f"the largest difference of each: {', '.join(largest)}"
+    )
 
 
 def _targets(config: Config, cells: Sequence[str]) -> list[str]:

@@ -95,8 +95,10 @@ def save_squares(path: Path, cells: Sequence[Cell]) -> None:
     for k, (row, column) in enumerate(cells[0].predictions["coordinates"][places]):
         rows[0].text(k * step + CANVAS / 2, -4, f"{row:02d}-{column:02d}", ha="center", va="bottom", fontsize=8)
     for axes, cell in zip(rows[1:], cells, strict=True):
-        for k in np.flatnonzero(cell.predictions["is_test"][places]):
-            edge = Rectangle((k * step + 0.5, 0.5), CANVAS - 3, CANVAS - 3, fill=False, edgecolor=UNSEEN, linewidth=1.6)
+        for unseen in np.flatnonzero(cell.predictions["is_test"][places]):
+            edge = Rectangle(
+                (unseen * step + 0.5, 0.5), CANVAS - 3, CANVAS - 3, fill=False, edgecolor=UNSEEN, linewidth=1.6
+            )
             axes.add_patch(edge)
     said = "The tutorial's squares, row-column, as each network paints them; framed: never trained on"
     figure.suptitle(said, fontsize=11)
