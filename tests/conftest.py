@@ -28,6 +28,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
     os.environ.pop(name, None)
 
+# As notsoclevr.training sets it, before a test module imports TensorFlow, which has no channels_first without it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 LONG = ("test_pipeline", "tracking/test_store", "studies/test_engine", "report/test_page_browser")  # take minutes
 

@@ -6,21 +6,19 @@ import logging
 import os
 import socket
 import subprocess
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from getpass import getuser
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
-
 from notsoclevr.files import atomic_write
+from notsoclevr.tracking.artifacts import load_pixels, log_data, log_network
 from notsoclevr.tracking.errors import StoreError
-from notsoclevr.tracking.records import Data, Network, Outcome, Point, Run
+from notsoclevr.tracking.records import Outcome, Point, Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +31,6 @@ PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # the latter is what
 KIND = "mlflow.experimentKind"  # which pages MLflow shows of an experiment
 PROCESS, HOST = "process.id", "process.host"
 LINK = "#/experiments/"  # how the address of a page of the MLflow UI begins
-LOGGED_MODEL = "logged_model"  # the name of a network among the outputs of its run
 MOST = 1000  # metrics that a server takes at once
 
 
@@ -243,14 +240,14 @@ class Store:
             log(run_id, str(path), folder or None)
         for key, images in outcome.images.items():
             for step, path in images.items():
-                self._client.log_image(run_id, _pixels(path), key=key, step=step)
+                self._client.log_image(run_id, load_pixels(path), key=key, step=step)
         if outcome.data or outcome.network:
             mlflow.start_run(run_id=run_id, log_system_metrics=False)
             try:
                 for data in outcome.data:
-                    _log_data(data)
+                    log_data(data)
                 if outcome.network:
-                    _log_network(outcome.network)
+                    log_network(outcome.network)
             finally:
                 mlflow.end_run("RUNNING")
 
@@ -326,41 +323,3 @@ class Store:
 def status_after(error: BaseException) -> str:
     """Return the status of a run that an error ended: failed, or killed where somebody stopped it."""
     return "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
-
-
-def _pixels(path: Path) -> Any:
-    from matplotlib.image import imread
-
-    return (imread(path)[..., :3] * 255).astype(np.uint8)
-
-
-def _log_data(data: Data) -> None:
-    import mlflow.data.numpy_dataset
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the source: a file of ours is no source that MLflow could fetch from
-        used = mlflow.data.numpy_dataset.from_numpy(
-            data.features, targets=data.targets, source=data.source, name=data.name
-        )
-        mlflow.log_input(used, context=data.context)
-
-
-def _log_network(network: Network) -> None:
-    """Log a Keras model with its signature, what it needs, and the code of its layers."""
-    from importlib.metadata import version
-
-    import keras
-    import mlflow
-    from mlflow.models import infer_signature
-
-    model = keras.saving.load_model(network.path, compile=False)
-    if network.activation:
-        model = keras.Model(model.input, keras.layers.Activation(network.activation, name="answer")(model.output))
-    example = np.zeros((1, *model.input_shape[1:]), np.float32)
-    mlflow.tensorflow.log_model(
-        model,
-        name=LOGGED_MODEL,
-        signature=infer_signature(example, np.asarray(model(example))),
-        pip_requirements=[f"{name}=={version(name)}" for name in ("keras", "numpy", "tensorflow")],
-        code_paths=[str(network.code)],
-    )
