@@ -169,7 +169,9 @@ def kill_server(soak: Soak, studied: Path, kills: int, seconds: float) -> None:
             client = soak.start(clone, *clients[name], **address)
             hits += strike(soak, chance, clone, client, server, seconds)
             said = soak.end(client, f"{name}, whose server was killed", 0, 1)
-            soak.check(len(said.splitlines()) <= 1, f"{name}, whose server was killed, says {said}")
+            # thirteen cells are not in a shrunken clone, which `track` says each time
+            said = [line for line in said.splitlines() if "is missing from the comparison" not in line]
+            soak.check(len(said) <= 1, f"{name}, whose server was killed, says {said}")
         server = serve(place, uri)
         soak.run(clone, *STUDY, **address)
         track_twice(soak, clone, uri, **address)
