@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _tensorflow() -> None:
-    """Set TensorFlow up as the commands do, before any test imports it."""
+    """Set TensorFlow up as the commands do, before any test computes with it."""
     import_tensorflow()
 
 

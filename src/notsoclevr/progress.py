@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import sys
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
 Row = dict[str, float]
+
+
+def counting_bar(name: str, total: int, initial: int = 0) -> tqdm[Any]:
+    """Return a bar on stderr that counts what has ended; it is disabled where there is no terminal.
+
+    Args:
+        name: What is counted.
+        total: How many there are.
+        initial: How many had ended before.
+    """
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=name,
+        disable=not sys.stderr.isatty(),
+        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
+    )
 
 
 class Progress:

@@ -13,14 +13,16 @@ from pathlib import Path
 from distributed import Client, Future, KilledWorker
 from distributed.scheduler import NoWorkerError
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from notsoclevr.errors import StudyError, describe
+from notsoclevr.progress import counting_bar
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.log import StudyLog, close_study, log_rows, open_study
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Trial
 from notsoclevr.studies.trial import run_trial
+
+LOST = "the scheduler or all workers were lost"
 
 
 def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) -> int:
@@ -91,22 +93,13 @@ def _run_trials(
     pending = Pending(stop)
     for future in futures:
         pending.add(future)
-    with tqdm(
-        total=len(study.trials),
-        initial=before,
-        desc=study.name,
-        disable=not sys.stderr.isatty(),
-        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
-    ) as bar:
+    with counting_bar(study.name, len(study.trials), before) as bar:
         for count, future in enumerate(pending, start=before + 1):
             trial = trial_of[future.key]
-            row = outcome(future, trial)
-            if row is None:
-                raise StudyError(
-                    f"{study.path}: the scheduler or all workers were lost; {count - 1} of {len(study.trials)} rows "
-                    "are kept, run the study again to go on",
-                    exit_status=1,
-                )
+            kept = (
+                f"{study.path}: {LOST}; {count - 1} of {len(study.trials)} rows are kept, run the study again to go on"
+            )
+            row = outcome(future, trial, kept)
             rows[trial.key] = row
             save_rows(study, to_frame(rows.values()))
             log_rows(log, [row])
@@ -118,14 +111,25 @@ def _run_trials(
                 bar.update()
 
 
-def outcome(future: Future[Row], trial: Trial) -> Row | None:
-    """Return the row of an experiment that ended; None if the cluster is no more, and the row with it."""
+def outcome(future: Future[Row], trial: Trial, lost: str) -> Row:
+    """Return the row of an experiment that ended.
+
+    Args:
+        future: That has ended.
+        trial: The experiment.
+        lost: What to say if the cluster is no more, and the row with it.
+
+    Raises:
+        StudyError: The cluster is no more.
+    """
     try:
         row: Row = future.result()
         return row
     except KilledWorker:
         return make_row(trial, {}, error="its worker process died each time it was run, perhaps for want of memory")
     except NoWorkerError:
-        return None
+        pass
     except Exception as error:
-        return make_row(trial, {}, error=describe(error)) if future.status == "error" else None
+        if future.status == "error":
+            return make_row(trial, {}, error=describe(error))
+    raise StudyError(lost, exit_status=1)

@@ -19,9 +19,10 @@ from tqdm import tqdm
 
 from notsoclevr.cost import training_operations
 from notsoclevr.errors import StudyError
+from notsoclevr.progress import counting_bar
 from notsoclevr.recipes import Recipe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
-from notsoclevr.studies.engine import outcome
+from notsoclevr.studies.engine import LOST, outcome
 from notsoclevr.studies.log import Child, StudyLog, close_log, log_children, open_log
 from notsoclevr.studies.search_journal import Journal, Outcome, State
 from notsoclevr.studies.search_rows import (
@@ -74,7 +75,8 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
             import_tensorflow()  # to count operations
             about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
             log = stack.enter_context(_logged(root, space, about))
-            bar = stack.enter_context(_bar(space))
+            rows = space.trials + min(space.best, space.trials) * len(space.seeds)
+            bar = stack.enter_context(counting_bar(f"search {space.model}", rows))
             search = _Search(space, journal, lines, log, bar, _Workers(stack, workers, scheduler), stop)
             search.try_all()
             search.train_best_again()
@@ -93,15 +95,6 @@ def _logged(root: Path, space: Space, about: str) -> Iterator[StudyLog]:
         status = "FINISHED"
     finally:
         close_log(log, (space.folder.parent / "space.yaml", space.trials_file, space.recipe_file), status)
-
-
-def _bar(space: Space) -> tqdm[Any]:
-    return tqdm(
-        total=space.trials + min(space.best, space.trials) * len(space.seeds),
-        desc=f"search {space.model}",
-        disable=not sys.stderr.isatty(),
-        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
-    )
 
 
 class _Workers:
@@ -266,13 +259,8 @@ class _Search:
             go_on(run)
         for future in pending:
             run, split, training, _ = trainings.pop(future.key)
-            row = outcome(future, training)
-            if row is None:
-                raise StudyError(
-                    f"{self._space.folder}: the scheduler or all workers were lost; {len(self._lines)} rows are kept, "
-                    "run the search again to go on",
-                    exit_status=1,
-                )
+            kept = f"{self._space.folder}: {LOST}; {len(self._lines)} rows are kept, run the search again to go on"
+            row = outcome(future, training, kept)
             run.trained = True
             self._keep(run, split, {name: row[name] for name in KEPT})
             go_on(run)
