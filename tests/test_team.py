@@ -6,14 +6,12 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter, sleep
 from typing import NamedTuple
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import mlflow.cli
@@ -22,6 +20,8 @@ import yaml
 from mlflow import MlflowClient
 
 from .conftest import ROOT, shrink
+from .soak.kills import free_port, healthy
+from .soak.processes import wait_until
 from .test_pipeline import run
 
 PAGE = (ROOT / "docs" / "team.md").read_text("utf-8")
@@ -48,9 +48,7 @@ class Team(NamedTuple):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a server with the page's options but for accounts, which need a package; it may not be up yet."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     strict = said("mlflow server --host 0.0.0.0")
     options = [strict[strict.index(name) + 1] for name in ("--allowed-hosts", "--cors-allowed-origins")]
     hosts, origins = (option.replace("mlflow.example.org:5000", f"127.0.0.1:{port}") for option in options)
@@ -69,14 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def wait_for(server: str) -> None:
-    end = perf_counter() + 240
-    while True:
-        try:
-            with urlopen(f"{server}/health"):
-                return
-        except (URLError, OSError):
-            assert perf_counter() < end
-            sleep(0.2)
+    assert wait_until(lambda: healthy(int(server.rpartition(":")[2])), 240)
 
 
 @pytest.fixture(scope="module")

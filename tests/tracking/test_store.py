@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from notsoclevr import tracking
 from notsoclevr.dataset import Dataset
 
 from ..conftest import Run, make_project, run_command, store_uri
+from ..soak.kills import free_port
 
 TRAIN = ("train", "--split", "quadrant", "--model")
 CELLS = ("deconv_painter", "coordconv_regressor")
@@ -192,12 +192,6 @@ def test_processes_at_once_lose_nothing(project: Path, command: Run) -> None:
     found = runs(store_uri(project))
     assert sorted(run.data.params["model"] for run in found) == sorted(models)
     assert {run.info.status for run in found} == {"FINISHED"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
