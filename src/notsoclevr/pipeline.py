@@ -57,11 +57,40 @@ def reproduce(root: Path, config: Config, cells: Sequence[str], jobs: int) -> No
     Raises:
         StudyError: A stage failed. The trainings that ended well are kept.
     """
+    clear_torn_lock(root)
     _call_dvc(root, "repro", "--single-item", "generate", "split")
     stale = _read_dvc(root, "status", "--json", "dvc.yaml")
     if asked := [name for name in cells if f"train@{name}" in stale]:
         _Trainings(root, config, asked).run(jobs)
     _call_dvc(root, "repro", *_targets(config, cells))
+
+
+def clear_torn_lock(root: Path) -> None:
+    """Remove DVC's list of the files in use if a killed DVC has left it cut: with it no later command of DVC runs.
+
+    Args:
+        root: The repository.
+    """
+    path = root / ".dvc" / "tmp" / "rwlock"
+    if _is_json(path):
+        return
+    from dvc.lock import make_lock
+
+    # the lock under which DVC writes the list: no other command is just at it
+    with make_lock(str(path.with_name("rwlock.lock")), tmp_dir=str(path.parent)):
+        if not _is_json(path):
+            path.unlink()
+
+
+def _is_json(path: Path) -> bool:
+    """Return whether a file is absent or JSON."""
+    try:
+        json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 def differences(root: Path) -> str:

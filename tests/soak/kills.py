@@ -13,6 +13,8 @@ from random import Random
 from time import sleep
 from urllib.request import urlopen
 
+from notsoclevr.pipeline import clear_torn_lock
+
 from .clones import check_files, check_like, check_store, copy_of, fresh_clone, track_twice, tree
 from .processes import DVC, NOTSOCLEVR, PYTHON_M, STUDY, Process, Soak, strays, wait_until
 
@@ -80,8 +82,10 @@ def kill_pipeline(soak: Soak, undisturbed: Path, kills: int, seconds: float) -> 
     def chain(most: int) -> int:
         hits = 0
         for options in (["--force"], *[[]] * (most - 1)):
+            clear_torn_lock(clone)  # as `make repro` does
             process = soak.start(clone, *DVC, "repro", *options)
             hits += strike(soak, chance, clone, process, process, seconds)
+        clear_torn_lock(clone)
         soak.run(clone, *DVC, "repro")
         check_like(soak, clone, undisturbed)
         return hits
@@ -167,7 +171,8 @@ def kill_server(soak: Soak, studied: Path, kills: int, seconds: float) -> None:
         for _ in range(most):
             server, name = serve(place, uri), chance.choice(list(clients))
             client = soak.start(clone, *clients[name], **address)
-            hits += strike(soak, chance, clone, client, server, seconds)
+            hits += strike(soak, chance, place, client, server, seconds)
+            check_files(soak, clone)
             said = soak.end(client, f"{name}, whose server was killed", 0, 1)
             # thirteen cells are not in a shrunken clone, which `track` says each time
             said = [line for line in said.splitlines() if "is missing from the comparison" not in line]
