@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -35,7 +36,7 @@ def timed(act: Callable[[], Any]) -> float:
 
 
 def soak_all(soak: Soak, kills: int, damages: int) -> None:
-    """Make the undisturbed clones; then kill what there is to kill in two threads, and damage files in this one."""
+    """Make the undisturbed clones; then kill what there is to kill, a thread each, and damage files in this one."""
     trained = fresh_clone(soak, "trained")
     pipeline = timed(lambda: soak.run(trained, *DVC, "repro"))
     soak.say(f"an undisturbed `dvc repro` takes {pipeline:.0f} s")
@@ -45,22 +46,18 @@ def soak_all(soak: Soak, kills: int, damages: int) -> None:
     servers, workers = kills // 4, kills // 6
     repros = (kills - servers - workers + 1) // 2
 
-    def kill_pipelines_and_servers() -> None:
-        kill_pipeline(soak, trained, repros, pipeline)
-        kill_server(soak, studied, servers, study / 2)  # which is trained already: rows are only logged
-
-    def kill_studies() -> None:
-        kill_study(soak, trained, studied, kills - servers - workers - repros, study)
-        kill_cluster(soak, trained, studied, workers, study)
-
+    lanes = [
+        partial(kill_pipeline, soak, trained, repros, pipeline),
+        partial(kill_study, soak, trained, studied, kills - servers - workers - repros, study),
+        partial(kill_cluster, soak, trained, studied, workers, study),
+        partial(kill_server, soak, studied, servers, study / 2),  # trained already: its rows are only logged
+    ]
     sys.path.insert(0, str(damaged / "src"))  # before the code of this environment
-    lanes: list[Future[None]] = []
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(len(lanes)) as pool:
         try:
-            if kills:
-                lanes += [pool.submit(kill_pipelines_and_servers), pool.submit(kill_studies)]
+            under_way = [pool.submit(lane) for lane in lanes] if kills else []
             damage(soak, damaged, damages)
-            for lane in as_completed(lanes):
+            for lane in as_completed(under_way):
                 lane.result()
         finally:
             soak.clear()
