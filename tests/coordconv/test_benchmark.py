@@ -49,3 +49,11 @@ def test_the_guide_has_the_numbers_of_the_table(benchmark):
     )
     said = f"CoordConv2D is the faster at {forward} of 9 sizes forward and at {step} of 9 in training."
     assert said in " ".join(guide)
+
+
+def test_the_guide_has_the_seconds_of_whole_trainings():
+    with (ROOT / "benchmarks" / "training.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    guide = (ROOT / "docs" / "coordconv.md").read_text().splitlines()
+    for row in rows:
+        assert f"| {row['what']} | {row['seconds_an_epoch']} | {row['times_ours']} |" in guide
