@@ -41,6 +41,7 @@ project = "CoordConv, measured"
 version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 html_title = project
 html_theme = "furo"
+html_static_path, html_css_files = ["_static"], ["tables.css"]
 html_copy_source = html_show_sourcelink = html_use_index = html_domain_indices = html_show_copyright = False
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -116,7 +117,8 @@ def notebook_to_markdown(text: str) -> str:
         parts.append(f"````python\n{source}\n````")
         for output in cell["outputs"]:
             if output["output_type"] == "stream":
-                parts.append(f"````text\n{''.join(output['text'])}````")
+                printed = f"````text\n{''.join(output['text'])}````"
+                parts.append("\n".join(f"> {line}" for line in printed.split("\n")))
             else:
                 png = "".join(output["data"]["image/png"]).replace("\n", "")
                 parts.append(f"![What this cell draws](data:image/png;base64,{png})")
@@ -127,7 +129,7 @@ def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
     """Add to the text of a page what only the site has."""
     if docname == root_doc:
         source[0] += CONTENTS
-    elif docname == "docs/report" and app.config.explorer.exists():
+    elif docname == "docs/report" and Path(app.config.explorer).exists():
         link = posixpath.relpath(EXPLORER, posixpath.dirname(docname))
         source[0] += f'\n```{{raw}} html\n<p><a href="{link}"><strong>Open the report</strong></a></p>\n```\n'
     elif app.env.doc2path(docname).suffix == ".ipynb":
@@ -254,7 +256,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
         f'<title>{project}</title>\n<a href="{root_doc}.html">{project}</a>\n',
         "utf-8",
     )
-    if app.config.explorer.exists():
+    if Path(app.config.explorer).exists():
         (app.outdir / EXPLORER).parent.mkdir(exist_ok=True)
         shutil.copy(app.config.explorer, app.outdir / EXPLORER)
     else:
@@ -263,7 +265,7 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Connect the above to the build."""
-    app.add_config_value("explorer", ROOT / EXPLORER, "env", Path)
+    app.add_config_value("explorer", str(ROOT / EXPLORER), "env", str)
     app.connect("source-read", read_page)
     app.connect("autodoc-process-docstring", translate_docstring, priority=100)  # before napoleon
     app.connect("autodoc-process-signature", sign_layer)

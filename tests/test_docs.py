@@ -14,6 +14,11 @@ from .conftest import ROOT
 
 (COMMAND,) = re.findall(r"^\tsphinx-build (.+) --conf-dir docs \. site$", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
+# of Sphinx and its extensions among themselves
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "PendingDeprecationWarning")
+]
+
 
 def build(source: Path, site: Path, *settings: str) -> tuple[int, str]:
     """Build a site as `make docs` does, with more settings of Sphinx; return the exit status and the warnings.
@@ -46,7 +51,7 @@ PAGES = {
     "docs/coordconv": "One layer is enough to begin with, and 1x1 is large enough.",
     "docs/findings": "% of the uniform test set with them",  # a line of it begins with the per cent sign
     "reports/claims": "45 claims: holds",
-    "docs/api/coordconv": "Whether to append the distance from the centre",
+    "docs/api/coordconv": "coordconv.CoordConv2D(filters, kernel_size, *args, radius=False",
     "docs/api/notsoclevr": "class notsoclevr.splits.Quadrant",
     "docs/report": "Open the report",
 }
