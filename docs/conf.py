@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import posixpath
 import re
 import shutil
@@ -31,7 +30,9 @@ from sphinx.application import Sphinx
 from sphinx.util import inspect, logging
 from sphinx.util.inspect import stringify_signature
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow says much while autodoc imports it
+from notsoclevr.training import import_tensorflow
+
+import_tensorflow()  # before autodoc does, to whom it would say much
 
 LOGGER = logging.getLogger(__name__)
 ROOT = Path(__file__).parents[1]
