@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test coverage test-backends soak ui lint bench example tutorial where readme
+.PHONY: setup repro test coverage test-backends soak ui lint docs bench example tutorial where readme
 
 setup: $(VENV)/synced
 
@@ -67,6 +67,11 @@ lint: setup
 	ruff format --check
 	mypy
 	lint-imports
+
+## The pages as a site, site/index.html. A warning, as of a link that leads nowhere, is an error.
+docs: setup
+	rm -rf site
+	sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs . site
 
 ## The numbers of the guide's examples: examples/*.txt.
 example: setup
