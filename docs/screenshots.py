@@ -1,0 +1,85 @@
+"""Make the two pictures of README.md that show what a browser shows: `make screenshots`.
+
+The report as it is in reports/, and the MLflow UI with the runs of the rendering experiment in mlflow.db. Needs
+Chromium on the path and the results of `make repro`.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from mlflow import MlflowClient
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+SIZE = {"width": 1280, "height": 800}
+
+
+def main() -> int:
+    """Write docs/images/report.png and mlflow.png; return the exit status."""
+    chromium = shutil.which("chromium")
+    store = ROOT / "mlflow.db"
+    if chromium is None or not store.is_file():
+        print("screenshots: needs chromium on the path and mlflow.db, which `make repro` makes", file=sys.stderr)
+        return 2
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport=SIZE)
+        show_report(page)
+        page.screenshot(path=IMAGES / "report.png")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{store}", "--port", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(f"{address}/health")
+            show_runs(page, address, MlflowClient(address))
+            page.screenshot(path=IMAGES / "mlflow.png")
+        finally:
+            server.terminate()
+            server.wait()
+    return 0
+
+
+def show_report(page: Page) -> None:
+    """Open the report at the explorer, with a square in the quadrant that no network has seen."""
+    page.goto((ROOT / "reports" / "index.html").as_uri())
+    page.wait_for_selector("html[data-ready]")
+    page.locator("#explorer").scroll_into_view_if_needed()
+
+
+def show_runs(page: Page, address: str, client: MlflowClient) -> None:
+    """Open the runs of the rendering experiment as curves."""
+    experiment = client.get_experiment_by_name("not-so-clevr-rendering")
+    assert experiment is not None
+    page.goto(f"{address}/#/experiments/{experiment.experiment_id}/runs?compareRunsMode=CHART")
+    page.get_by_text("coordconv_painter-quadrant").first.wait_for()
+    page.wait_for_load_state("networkidle")
+
+
+def wait_for(address: str) -> None:
+    """Wait until a server answers, three minutes at most."""
+    end = time.perf_counter() + 180
+    while time.perf_counter() < end:
+        with suppress(URLError, ConnectionError):
+            urlopen(address).close()
+            return
+        time.sleep(0.2)
+    raise TimeoutError(f"{address} does not answer")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
