@@ -90,8 +90,12 @@ def fabricate(
     measured = score(experiment, canvas, final)
     showcase = np.array([canvas.place(square) for square in SHOWCASE])
     unsharp = np.append(np.geomspace(4, 0.02, epochs), 0).astype(np.float32)
+    network = MODELS[model].build(experiment.recipe)
+    for weight in network.weights:
+        if weight.name == "bias":  # zeros, until it is trained
+            weight.assign(np.linspace(-0.5, 0.5, weight.shape[0]))
     fit = Fit(
-        network=MODELS[model].build(experiment.recipe),
+        network=network,
         history=[{"epoch": epoch, **_after(measured, 2 * epoch / epochs)} for epoch in range(1, epochs + 1)],
         epoch_seconds=[2.0 if MODELS[model].coordinates else 3.0] * epochs,
         outputs=final,
