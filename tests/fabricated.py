@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from notsoclevr.cells import figures, files
 from notsoclevr.cells.training import SHOWCASE
@@ -116,6 +118,13 @@ def _after(measured: dict[str, float], progress: float) -> dict[str, float]:
     part = min(1.0, progress)
     losses = {name: value + 2 / progress for name, value in measured.items() if name.endswith("loss")}
     return {name: value * part for name, value in measured.items()} | losses
+
+
+def change(monkeypatch: pytest.MonkeyPatch, model: str, **settings: Any) -> None:
+    """Have the cells of a model fabricated with other settings."""
+    recipes = dict(CONFIG.models)
+    recipes[model] = replace(recipes[model], **settings)
+    monkeypatch.setitem(globals(), "CONFIG", replace(CONFIG, models=recipes))
 
 
 def fabricate_all(results: Path) -> list[files.Cell]:

@@ -23,6 +23,7 @@ FLAGS = [
         *("disable-background-networking", "disable-component-update", "disable-sync"),
     )
 ]
+STILL = {"reduced_motion": "reduce"}  # nothing scrolls away from under a click
 Browser, Page = Any, Any
 Written = tuple[Path, list[Cell]]
 
@@ -58,7 +59,7 @@ class Watched:
     """A page, and what it says on its console or asks of the network."""
 
     def __init__(self, browser: Browser, **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | options)
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | STILL | options)
         self.page: Page = self.context.new_page()
         self.said: list[str] = []
         self.page.on("console", lambda message: self.said.append(message.text))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -60,16 +58,9 @@ def test_a_network_of_other_layers_is_refused(written: Written, model: str) -> N
         network.load(of(written, model))
 
 
-def changed(monkeypatch: pytest.MonkeyPatch, model: str, **settings: Any) -> None:
-    """Have cells of a model fabricated with other settings."""
-    models = dict(fabricated.CONFIG.models)
-    models[model] = replace(models[model], **settings)
-    monkeypatch.setattr(fabricated, "CONFIG", replace(fabricated.CONFIG, models=models))
-
-
 def test_small_coordinate_filters_lie_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = "coordconv_regressor"
-    changed(monkeypatch, model, coordinate_layers="every", radius=True, separate_coordinates=True)
+    fabricated.change(monkeypatch, model, coordinate_layers="every", radius=True, separate_coordinates=True)
     layers = network.load(fabricated.fabricate(tmp_path, model, epochs=1))
     assert network.channels([layers]) == ["row", "column", "radius"]
     last = [layer for layer in layers if layer["kind"] == "convolve"][-1]

@@ -15,7 +15,7 @@ from notsoclevr.dataset import Dataset
 from notsoclevr.report import page as report
 
 from ..conftest import ROOT
-from ..fabricated import CONFIG, fabricate
+from ..fabricated import CONFIG, change, fabricate
 from .browser import Browser, Page, Watched, Written, agrees, needs_chromium, pixels, point_at, shown, violations
 
 pytestmark = needs_chromium
@@ -171,15 +171,18 @@ def held_to(page: Page, cell: Cell, places: Any, predictions: Any, points: Any) 
             np.testing.assert_allclose(answer["point"], point, rtol=1e-5, atol=1e-3)
 
 
+def held_to_keras(page: Page, cell: Cell, examples: Dataset) -> None:
+    outputs = np.asarray(keras.saving.load_model(cell.directory / "model.keras")(cell.task.inputs(examples)))
+    points = cell.task.points(outputs) if cell.task.points else [None] * len(SAMPLE)
+    held_to(page, cell, SAMPLE, cell.task.predictions(outputs), points)
+
+
 def test_the_page_computes_what_keras_does(watched: Watched, written: Written, full: Dataset) -> None:
     path, cells = written
     page = watched.open(path)
     for cell in cells:
-        if cell.name not in [f"{model}-quadrant" for model in COORDCONV]:
-            continue
-        outputs = np.asarray(keras.saving.load_model(cell.directory / "model.keras")(cell.task.inputs(full[SAMPLE])))
-        points = cell.task.points(outputs) if cell.task.points else [None] * len(SAMPLE)
-        held_to(page, cell, SAMPLE, cell.task.predictions(outputs), points)
+        if cell.name in [f"{model}-quadrant" for model in COORDCONV]:
+            held_to_keras(page, cell, full[SAMPLE])
 
 
 def test_the_page_computes_what_the_run_has_stored(watched: Watched) -> None:
@@ -292,12 +295,20 @@ def test_a_browser_that_lacks_something_is_told_in_a_line(
     context.close()
 
 
-def test_a_missing_cell_is_named_and_the_rest_is_drawn(watched: Watched, tmp_path: Path) -> None:
-    for model in ("coordconv_painter", "pooled_regressor"):
+def test_a_missing_cell_is_named_and_the_rest_is_drawn(
+    watched: Watched, tmp_path: Path, full: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regressor = "coordconv_regressor"
+    settings = {"coordinate_layers": "every", "radius": True, "separate_coordinates": True, "pooling": "average"}
+    change(monkeypatch, regressor, **settings, activation="relu")
+    for model in (regressor, "coordconv_painter", "pooled_regressor"):
         fabricate(tmp_path, model, epochs=2)
     (tmp_path / "pooled_regressor-quadrant" / "history.csv").write_text("foreign")
     report.write(tmp_path / "index.html", *files.load_matrix(tmp_path, CONFIG))
     page = watched.open(tmp_path / "index.html")
-    assert "13 of 14 cells are missing" in page.inner_text("aside")
+    assert "12 of 14 cells are missing" in page.inner_text("aside")
     assert "no result" in page.inner_text('#explorer .tile[data-model="pooled_regressor"]')
     agrees(page, files.load(tmp_path / "coordconv_painter-quadrant"), 48, 48)
+    # a network of other settings, with a third channel
+    held_to_keras(page, files.load(tmp_path / f"{regressor}-quadrant"), full[SAMPLE])
+    assert page.locator("input[name=channel]").count() == 3
