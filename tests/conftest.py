@@ -31,7 +31,7 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DV
 # As notsoclevr.training sets it, before a test module imports TensorFlow, which has no channels_first without it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-LONG = ("test_pipeline", "tracking/test_store", "studies/test_engine", "report/test_page_browser")  # take minutes
+LONG = ("test_pipeline", "tracking/test_store", "studies/test_engine", "report/test_page_")  # take minutes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

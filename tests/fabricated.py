@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from notsoclevr.cells import figures, files
 from notsoclevr.cells.training import SHOWCASE
@@ -90,8 +92,12 @@ def fabricate(
     measured = score(experiment, canvas, final)
     showcase = np.array([canvas.place(square) for square in SHOWCASE])
     unsharp = np.append(np.geomspace(4, 0.02, epochs), 0).astype(np.float32)
+    network = MODELS[model].build(experiment.recipe)
+    for weight in network.weights:
+        if weight.name == "bias":  # zeros, until it is trained
+            weight.assign(np.linspace(-0.5, 0.5, weight.shape[0]))
     fit = Fit(
-        network=MODELS[model].build(experiment.recipe),
+        network=network,
         history=[{"epoch": epoch, **_after(measured, 2 * epoch / epochs)} for epoch in range(1, epochs + 1)],
         epoch_seconds=[2.0 if MODELS[model].coordinates else 3.0] * epochs,
         outputs=final,
@@ -112,6 +118,13 @@ def _after(measured: dict[str, float], progress: float) -> dict[str, float]:
     part = min(1.0, progress)
     losses = {name: value + 2 / progress for name, value in measured.items() if name.endswith("loss")}
     return {name: value * part for name, value in measured.items()} | losses
+
+
+def change(monkeypatch: pytest.MonkeyPatch, model: str, **settings: Any) -> None:
+    """Have the cells of a model fabricated with other settings."""
+    recipes = dict(CONFIG.models)
+    recipes[model] = replace(recipes[model], **settings)
+    monkeypatch.setitem(globals(), "CONFIG", replace(CONFIG, models=recipes))
 
 
 def fabricate_all(results: Path) -> list[files.Cell]:

@@ -13,7 +13,10 @@ MADE = {
     "make setup": [".venv/synced", "src/coordconv.egg-info/PKG-INFO", "src/notsoclevr/__pycache__/cli.cpython-311.pyc"],
     "make lint": [".ruff_cache/CACHEDIR.TAG", ".mypy_cache/CACHEDIR.TAG"],
     "make docs": ["site/index.html", "site/.doctrees/README.doctree"],
-    "make test": [".pytest_cache/CACHEDIR.TAG", ".hypothesis/examples/0"],
+    "make test": [
+        *(".pytest_cache/CACHEDIR.TAG", ".hypothesis/examples/0"),
+        "tests/report/node_modules/axe-core/axe.min.js",
+    ],
     "make test-backends": [".venv-backends/synced"],
     "make bench": ["benchmarks/.layer.part.csv"],
     "make repro": [

@@ -6,9 +6,10 @@ from time import perf_counter
 
 import pytest
 
-from notsoclevr.claims.judge import judge
-from notsoclevr.claims.spec import FILE
+from notsoclevr.claims.judge import Finding, Side, judge
+from notsoclevr.claims.spec import FILE, Test
 from notsoclevr.report import claims
+from notsoclevr.report.scales import scale
 
 from ..claims.toy import FAST, SLOW, a_test, claim_of, fill, judge_all, make_root, save
 from ..conftest import ROOT, run_command
@@ -101,8 +102,32 @@ def test_records_are_the_ledger_as_plain_data(root: Path) -> None:
                 "toy, rates: coordconv_regressor-uniform learning_rate=0.01, seed 2",
                 "toy, rates: coordconv_regressor-uniform learning_rate=0.001, seeds 0 to 2",
             ],
+            "tests": [],
         }
     ]
+
+
+def test_tests_have_their_place_on_a_scale(root: Path) -> None:
+    fill(root, FAST, 1.0, 0.95, 0.5)
+    fill(root, SLOW, 0.2, 0.2, 0.2)
+    slower = {"against": {"where": SLOW}, "by": "difference"}
+    ratio = a_test(against={"where": SLOW}, by="ratio", at_least=None, at_most=10)
+    (record,) = claims.records(judge_all(root, critics=[claim_of(a_test(), a_test(**slower), ratio)]))
+    plain, difference, times = record["tests"]
+    assert (plain["quantity"], plain["value"]) == ("exact answers on the test set", "median 95 % (50 to 100 %)")
+    assert (plain["needed"], plain["passes"]) == ("at least 90 %", True)
+    assert plain["scale"] == {"band": (90.0, 100.0), "rows": (50.0, 100.0), "at": 95.0}
+    assert difference["scale"] == {"band": (90.0, 100.0), "rows": None, "at": 75.0}
+    assert times["value"] == "median 95 % (50 to 100 %) against 20 %: 4.75 times"
+    # from 0 to a tenth more than the bound, 10 times
+    assert times["scale"] == {"band": (0.0, 90.91), "rows": None, "at": 43.18}
+
+
+@pytest.mark.parametrize(("value", "at"), [(float("inf"), 100.0), (float("-inf"), 0.0), (float("nan"), None)])
+def test_what_is_no_number_stands_at_an_end_or_nowhere(value: float, at: float | None) -> None:
+    test = Test(study="toy", statistic="highest", column="epochs_to_perfect", at_most=30)
+    finding = Finding(test=test, sides=[Side(statistic=value, values=[value, 5.0], seeds=2, missing=[])])
+    assert scale(finding, is_share=False)["at"] == at
 
 
 def test_the_committed_ledger_is_that_of_the_committed_rows() -> None:

@@ -23,6 +23,11 @@ from ..fabricated import CONFIG, fabricate
 EVIL = "<script>alert('x')</script>"
 CLAIM = {"group": "paper", "id": "pooling", "source": "section 5", "statement": "max pooling is needed"}
 CLAIM |= {"published": "always", "seeds": "5"}
+SCALE = {"band": (99.95, 100.0), "rows": (25.0, 60.0), "at": 55.0}
+TEST = {"label": "", "quantity": "exact answers", "value": "median 0.5", "needed": "at least 1", "passes": False}
+TEST |= {"scale": SCALE}
+STRIP = {"split": "quadrant", "model": MODELS["deconv_painter"], "dots": [(97.5, 43.0), (98.0, 57.0)], "words": "all"}
+STRIP |= {"perfect": "1 of 2", "share": 50.0, "interval": (1.26, 98.74)}
 
 
 def embedded(page: str, name: str) -> Any:
@@ -73,39 +78,49 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     cell = files.load(few / "coordconv_regressor-quadrant")
     monkeypatch.setitem(MODELS, EVIL, replace(cell.model, name=EVIL, title=EVIL, short=EVIL))
     cell.metrics["model"] = EVIL
-    claim = dict.fromkeys(CLAIM, EVIL) | {"measured": [EVIL], "missing": [EVIL]}
+    test = TEST | dict.fromkeys(("label", "quantity", "value", "needed"), EVIL)
+    claim = dict.fromkeys(CLAIM, EVIL) | {"group": "paper", "measured": [EVIL], "missing": [EVIL], "tests": [test]}
     claims = [claim | {"verdict": "holds"}, claim | {"verdict": "not tested"}]
     missing = Missing(model="pooled_regressor", split="quadrant", reason=f"damaged: {EVIL}")
-    pictures = [report.Picture(path=tmp_path / "one.png", heading=EVIL, text=EVIL)]
-    pictures[0].path.write_bytes(b"a picture")
-    report.write(tmp_path / "index.html", [cell], [missing], claims, pictures)
+    strip = STRIP | {"split": EVIL, "model": cell.model, "words": EVIL, "perfect": EVIL}
+    report.write(tmp_path / "index.html", [cell], [missing], claims, [strip])
     page = (tmp_path / "index.html").read_text("utf-8")
     assert EVIL not in page
-    assert page.count("<script") == page.count("</script>") == 3
+    assert page.count("<script") == page.count("</script>") == 4
     assert embedded(page, "study")["cells"][0]["title"] == EVIL
     assert page.count("&lt;script&gt;") >= 12
 
 
-def test_claims_and_pictures_are_shown_when_there_are_any(few: Path, tmp_path: Path) -> None:
+def test_claims_and_seeds_are_shown_when_there_are_any(few: Path, tmp_path: Path) -> None:
     cells, _ = files.load_matrix(few, CONFIG)
     report.write(tmp_path / "index.html", cells)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "Over seeds" not in page
     assert "What was claimed" not in page
-    seeds = report.Picture(path=tmp_path / "seeds.png", heading="Over seeds", text="Dots.")
-    seeds.path.write_bytes(b"dots")
+    holds = TEST | {"passes": True, "value": "7 px", "scale": SCALE | {"rows": None, "at": None}}
     claims = [
-        CLAIM | {"verdict": "does not hold", "measured": ["median 0.5; of 3", "lowest 0.25"], "missing": []},
-        CLAIM | {"verdict": "not tested", "measured": [], "missing": ["seeds"], "statement": "nobody knows"},
+        CLAIM | {"verdict": "holds in part", "measured": [], "missing": [], "tests": [holds, TEST]},
+        CLAIM
+        | {"verdict": "not tested", "measured": [], "missing": ["seeds"], "statement": "nobody knows", "tests": []},
     ]
-    report.write(tmp_path / "index.html", cells, claims=claims, pictures=[seeds])
+    report.write(tmp_path / "index.html", cells, claims=claims, strips=[STRIP])
     page = (tmp_path / "index.html").read_text("utf-8")
-    assert f'<img src="data:image/png;base64,{base64.b64encode(b"dots").decode()}" alt="Dots.">' in page
-    assert "<div>median 0.5; of 3</div><div>lowest 0.25</div>" in page
-    assert '<small class="source">paper: section 5</small>' in page
-    assert '<b class="ruling does-not-hold">does not hold</b>' in page
+    # first what fails
+    assert "<span>published always</span> <b>ours median 0.5</b>" in page
+    assert 'class="band" style="left: 99.95%; right: 0.0%"' in page
+    assert (
+        page.count('class="rows" style="left: 25.0%; right: 40.0%"')
+        == page.count('class="at" style="left: 55.0%"')
+        == 2
+    )
+    assert "exact answers, 7 px; needed at least 1: <b>yes</b>" in page
+    assert "The paper: section 5. Seeds of an experiment: 5." in page
+    assert '<b class="ruling holds-in-part">holds in part</b>' in page
+    assert '<span class="holds-in-part" style="flex-grow: 1"><b>1</b> hold in part</span>' in page
     assert "1 not tested" in page
     assert "<li>nobody knows" in page
+    assert '<i style="left: 97.5%; top: 43.0%"></i><i style="left: 98.0%; top: 57.0%"></i>' in page
+    assert 'class="rows" style="left: 1.26%; right: 1.26%"></i><i class="at" style="left: 50.0%"' in page
 
 
 def damage(folder: Path, how: str) -> None:

@@ -1,131 +1,24 @@
-"""The report in a real browser, Debian's Chromium, and inside the real MLflow UI."""
+"""The report in a real browser."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
+import keras
 import numpy as np
 import pytest
-from mlflow import MlflowClient
 
-from notsoclevr.cells import files, record
+from notsoclevr.cells import files
 from notsoclevr.cells.files import Cell
-from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
 from notsoclevr.report import page as report
-from notsoclevr.tasks import METRICS
-from notsoclevr.tracking import connect
 
-from ..conftest import make_project, store_uri
-from ..fabricated import CONFIG, fabricate
+from ..conftest import ROOT
+from ..fabricated import CONFIG, change, fabricate
+from .browser import Browser, Page, Watched, Written, agrees, needs_chromium, pixels, point_at, shown, violations
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make setup`")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path: `apt-get install chromium`")
-FLAGS = [
-    f"--{flag}"
-    for flag in (
-        *("no-sandbox", "disable-gpu", "disable-quic", "no-first-run"),
-        *("disable-background-networking", "disable-component-update", "disable-sync"),
-    )
-]
-Browser, Page = Any, Any
-Written = tuple[Path, list[Cell]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
-class Watched:
-    """A page, and what it says on its console or asks of the network."""
-
-    def __init__(self, browser: Browser, **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | options)
-        self.page: Page = self.context.new_page()
-        self.said: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.said.append(f"request {request.url}"))
-
-    def open(self, path: Path) -> Page:
-        self.page.goto(path.as_uri())
-        self.page.wait_for_selector("html[data-ready]")
-        assert self.said[0] == f"request {path.as_uri()}"
-        self.said.pop(0)
-        return self.page
-
-
-@pytest.fixture
-def watched(browser: Browser) -> Iterator[Watched]:
-    it = Watched(browser)
-    yield it
-    it.context.close()
-    assert [line for line in it.said if not line.startswith("request data:")] == []
-
-
-def pixels(page: Page, selector: str) -> np.ndarray[Any, Any]:
-    """Read the red channel of a canvas, (64, 64), 0 to 1."""
-    data = page.eval_on_selector(
-        f"{selector} canvas",
-        "canvas => [...canvas.getContext('2d').getImageData(0, 0, 64, 64).data].filter((_, i) => i % 4 === 0)",
-    )
-    return np.array(data).reshape(64, 64) / 255
-
-
-def shown(page: Page, split: str, row: int, column: int) -> None:
-    page.wait_for_selector(f'html[data-shown="{split} {row} {column}"]', state="attached")
-
-
-def point_at(page: Page, row: int, column: int, *, split: str = "quadrant", first: int = 0, count: int = 64) -> None:
-    """Move the pointer to a position on the big canvas."""
-    box = page.locator("#picker canvas").bounding_box()
-    page.mouse.move(
-        box["x"] + box["width"] * (column - first + 0.5) / count, box["y"] + box["height"] * (row - first + 0.5) / count
-    )
-    shown(page, split, row, column)
-
-
-def agrees(page: Page, cell: Cell, row: int, column: int) -> None:
-    """Hold what the page shows of a cell at a position against its predictions.npz."""
-    task, metric = cell.task, METRICS[cell.task.metric]
-    with np.load(cell.directory / "predictions.npz") as arrays:
-        place = (row - 4) * 56 + column - 4
-        assert arrays["coordinates"][place].tolist() == [row, column]
-        answer, exact = arrays["predictions"][place].astype(np.float32), bool(arrays["exact"][place])
-        measured = float(arrays[metric.name][place])
-        point = None if cell.points is None else cell.points[place]
-    tile = f'#explorer .tile[data-model="{cell.metrics["model"]}"]'
-    target = pixels(page, f'#explorer .task[data-task="{cell.metrics["task"]}"] .target')
-    reach = {"onehots": 0, "squares": 4}[task.target]
-    wanted = np.zeros((64, 64))
-    wanted[row - reach : row + reach + 1, column - reach : column + reach + 1] = 1
-    np.testing.assert_array_equal(target, wanted)
-    words = page.inner_text(f"{tile} figcaption")
-    assert ("✓ exact" if exact else "✗ wrong") in words
-    assert f"{metric.label} {measured:.{metric.digits}f} {metric.unit}".strip() in words
-    if point is not None:
-        said = [float(x) for x in page.get_attribute(tile, "data-point").split(",")]
-        np.testing.assert_array_equal(np.float32(said), point)
-        digits = 2 if task.answer == "point" else 0
-        assert f"row {point[0]:.{digits}f}, column {point[1]:.{digits}f}; " in words
-    if task.answer == "image":
-        if task.relative:
-            answer = answer / answer.max()
-        assert np.abs(pixels(page, tile) - answer).max() <= 0.5 / report.LEVELS + 1 / 255
+pytestmark = needs_chromium
 
 
 def test_the_pointer_reads_the_predictions_and_the_split_changes_them(watched: Watched, written: Written) -> None:
@@ -213,6 +106,14 @@ def test_the_slider_shows_the_snapshots_of_a_training(watched: Watched, written:
         assert page.inner_text('#learning .panel[data-task="rendering"] .unit') == painters
         assert page.inner_text('#learning .panel[data-task="regression"] .unit') == regressors
         assert page.locator("#learning polyline").count() == 14  # seven networks, training set and test set
+    page.check("input[name=over][value=operations]", force=True)
+    axis = page.locator('#learning .panel[data-task="rendering"] .tick').all_text_contents()
+    assert {"floating-point operations", "1 T"} <= {*axis}
+    spots = page.locator('#learning .panel[data-task="rendering"] .test').all()
+    ends = [float(spot.get_attribute("points").split()[-1].split(",")[0]) for spot in spots]
+    painters = [c.metrics for c in cells if c.metrics["task"] == "rendering" and c.metrics["split"] == "quadrant"]
+    costs = [metrics["training_operations"] / metrics["epochs"] * 4 for metrics in painters]
+    assert np.argsort(ends).tolist() == np.argsort(costs).tolist()
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -231,6 +132,8 @@ def test_it_fits_and_is_legible(browser: Browser, written: Written, mode: str, w
         box = page.locator("#picker canvas").bounding_box()
         page.locator("#picker").tap(position={"x": box["width"] * 20.5 / 64, "y": box["height"] * 8.5 / 64})
         shown(page, "quadrant", 8, 20)
+    page.locator(".claims summary").nth(1).click()
+    assert violations(page) == []
     it.context.close()
     assert it.said == []
 
@@ -245,96 +148,167 @@ def test_it_opens_in_under_a_second(watched: Watched, written: Written) -> None:
     assert min(times) < 1000
 
 
-def test_a_missing_cell_is_named_and_the_rest_is_drawn(watched: Watched, tmp_path: Path) -> None:
-    for model in ("coordconv_painter", "pooled_regressor"):
+# The networks, computed in the page
+
+COORDCONV = ("coordconv_classifier", "coordconv_regressor", "coordconv_painter")
+SAMPLE = np.array([0, 55, 56, 1234, 1596, 2500, 3135])  # positions of the canvas, corners among them
+
+
+def asked(page: Page, cell: Cell, place: int) -> dict[str, Any]:
+    row, column = cell.predictions["coordinates"][place].tolist()
+    arguments = [cell.metrics["task"], cell.metrics["split"], row, column]
+    script = "question => ask(...question).then(({image, point}) => ({image: image && [...image], point}))"
+    return dict(page.evaluate(script, arguments))
+
+
+def held_to(page: Page, cell: Cell, places: Any, predictions: Any, points: Any) -> None:
+    """Hold the answers that the page computes to predictions and points, (n, ...)."""
+    for place, prediction, point in zip(places.tolist(), predictions, points, strict=True):
+        answer = asked(page, cell, place)
+        said = answer["point"] if cell.task.answer == "point" else np.reshape(answer["image"], (64, 64))
+        np.testing.assert_allclose(said, prediction, rtol=1e-5, atol=1e-3)
+        if point is not None:
+            np.testing.assert_allclose(answer["point"], point, rtol=1e-5, atol=1e-3)
+
+
+def held_to_keras(page: Page, cell: Cell, examples: Dataset) -> None:
+    outputs = np.asarray(keras.saving.load_model(cell.directory / "model.keras")(cell.task.inputs(examples)))
+    points = cell.task.points(outputs) if cell.task.points else [None] * len(SAMPLE)
+    held_to(page, cell, SAMPLE, cell.task.predictions(outputs), points)
+
+
+def test_the_page_computes_what_keras_does(watched: Watched, written: Written, full: Dataset) -> None:
+    path, cells = written
+    page = watched.open(path)
+    for cell in cells:
+        if cell.name in [f"{model}-quadrant" for model in COORDCONV]:
+            held_to_keras(page, cell, full[SAMPLE])
+
+
+def test_the_page_computes_what_the_run_has_stored(watched: Watched) -> None:
+    """The page in reports/, on the networks that the pipeline trained."""
+    path = ROOT / "reports" / "index.html"
+    folders = [ROOT / "results" / f"{model}-{split}" for model in COORDCONV for split in CONFIG.splits]
+    if not path.exists() or not all((folder / "predictions.npz").exists() for folder in folders):
+        pytest.skip("no results: `make repro`, or `dvc pull`")
+    page = watched.open(path)
+    places = np.arange(0, 3136, 285)
+    for folder in folders:
+        cell = files.load(folder)
+        points = [None] * len(places) if cell.points is None else cell.points[places]
+        held_to(page, cell, places, cell.predictions["predictions"][places].astype(np.float32), points)
+
+
+def wait_for(page: Page, *words: object) -> None:
+    page.wait_for_selector(f'#asker[data-shown="{" ".join(map(str, words))}"]', state="attached")
+
+
+def test_keys_channels_and_sizes_change_what_is_asked(watched: Watched, written: Written) -> None:
+    page = watched.open(written[0])
+    painter = "coordconv_painter-quadrant"
+    wait_for(page, painter, 48, 48, 64)
+    before = pixels(page, "#asker")
+    page.focus("#asker")
+    for key, row, column in (
+        ("ArrowUp", 47, 48),
+        ("Shift+ArrowRight", 47, 48.1),
+        ("ArrowRight", 47, 49.1),
+    ):
+        page.keyboard.press(key)
+        wait_for(page, painter, row, column, 64)
+    assert "between pixels; the nearest is in the test set" in page.inner_text("#asked-place")
+    page.fill("#asked-row", "2")
+    wait_for(page, painter, 2, 49.1, 64)
+    assert "beyond the margin" in page.inner_text("#asked-place")
+    page.fill("#asked-row", "48")
+    page.fill("#asked-column", "48")
+    wait_for(page, painter, 48, 48, 64)
+    assert "never trained on" in page.inner_text("#asked-place")
+    np.testing.assert_array_equal(pixels(page, "#asker"), before)
+    assert "paints" in page.inner_text("#asked-words")
+
+    page.uncheck("input[name=channel][value=row]")
+    wait_for(page, painter, 48, 48, 64, "row")
+    without = pixels(page, "#asker")
+    assert np.ptp(before, axis=0).max() > 0
+    assert np.ptp(without, axis=0).max() == 0  # all rows are the same to it
+    assert np.ptp(without, axis=1).max() > 0
+    page.check("input[name=channel][value=row]")
+
+    page.select_option("#side", "128")
+    wait_for(page, painter, 48, 48, 128)
+    assert page.evaluate("document.querySelector('#asker canvas').width") == 128
+    page.select_option("#side", "64")
+    page.check("input[name=asked][value=regression]", force=True)
+    wait_for(page, "coordconv_regressor-quadrant", 48, 48, 64)
+    lit = pixels(page, "#asker")
+    assert lit[48, 48] == lit.sum() == 1
+    assert "It is shown the pixel at row 48, column 48 and says row " in page.inner_text("#asked-words")
+    page.check("input[name=split][value=uniform]", force=True)
+    wait_for(page, "coordconv_regressor-uniform", 48, 48, 64)
+    page.locator("#asked-spoken", has_text="Row 48, column 48 px").wait_for(state="attached")
+
+
+# Claims, and what a browser may lack
+
+
+def test_claims_are_chosen_by_verdict_and_by_who_made_them(watched: Watched, written: Written) -> None:
+    page = watched.open(written[0])
+    rows = page.locator(".claims > li")
+    every = rows.count()
+    assert page.inner_text("#claims-shown") == f"{every} of {every} shown"
+    page.select_option("#claims select[name=verdict]", "holds")
+    page.select_option("#claims select[name=group]", "critics")
+    visible = [row for row in rows.all() if row.is_visible()]
+    assert 0 < len(visible) < every
+    assert page.inner_text("#claims-shown") == f"{len(visible)} of {every} shown"
+    assert {(row.get_attribute("data-verdict"), row.get_attribute("data-group")) for row in visible} == {
+        ("holds", "critics")
+    }
+    assert not page.locator(".tests").first.is_visible()
+    visible[0].locator("summary").press("Enter")
+    assert "needed" in visible[0].locator(".tests").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "script", "words"),
+    [
+        ({}, "delete window.DecompressionStream", "this browser has no DecompressionStream"),
+        ({}, "JSON.parse = () => { throw new Error('cut') }", "the script failed (Uncaught Error: cut)"),
+        ({}, "window.atob = () => 'no data'", "the data of the page is damaged"),
+        ({"java_script_enabled": False}, "", "JavaScript is off"),
+    ],
+)
+def test_a_browser_that_lacks_something_is_told_in_a_line(
+    browser: Browser, written: Written, options: dict[str, Any], script: str, words: str
+) -> None:
+    context = browser.new_context(**options)
+    context.add_init_script(script)
+    page = context.new_page()
+    page.goto(written[0].as_uri())
+    line = page.locator(".missing:visible", has_text=words)
+    line.wait_for()
+    assert "\n" not in line.inner_text()
+    assert "the comparison" in line.inner_text()
+    assert not page.locator("#explorer, #ask, #learning").locator("visible=true").count()
+    assert page.locator("#comparison table").first.is_visible()
+    context.close()
+
+
+def test_a_missing_cell_is_named_and_the_rest_is_drawn(
+    watched: Watched, tmp_path: Path, full: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regressor = "coordconv_regressor"
+    settings = {"coordinate_layers": "every", "radius": True, "separate_coordinates": True, "pooling": "average"}
+    change(monkeypatch, regressor, **settings, activation="relu")
+    for model in (regressor, "coordconv_painter", "pooled_regressor"):
         fabricate(tmp_path, model, epochs=2)
     (tmp_path / "pooled_regressor-quadrant" / "history.csv").write_text("foreign")
     report.write(tmp_path / "index.html", *files.load_matrix(tmp_path, CONFIG))
     page = watched.open(tmp_path / "index.html")
-    assert "13 of 14 cells are missing" in page.inner_text("aside")
+    assert "12 of 14 cells are missing" in page.inner_text("aside")
     assert "no result" in page.inner_text('#explorer .tile[data-model="pooled_regressor"]')
     agrees(page, files.load(tmp_path / "coordconv_painter-quadrant"), 48, 48)
-
-
-# Inside MLflow
-
-TRACK_AND_EVALUATE = """
-import sys
-from pathlib import Path
-from notsoclevr import stages
-from notsoclevr.cells import files
-from notsoclevr.config import load
-root = Path(sys.argv[1])
-cells, missing = files.load_matrix(root / "results", load(root / "params.yaml"))
-stages.track(root, cells)
-stages.evaluate(root, cells, missing)
-"""
-
-
-@pytest.fixture(scope="module")
-def tracked(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Address of the real MLflow UI on a store with a cell and the comparison in it, and the project."""
-    root = make_project(tmp_path_factory.mktemp("mlflow"), full)
-    uri, split = store_uri(root), load(root / "params.yaml").splits["quadrant"]
-    fabricate(root / "results", "deconv_painter", split, epochs=2, pictures=True)
-    finished = subprocess.run(
-        [sys.executable, "-c", TRACK_AND_EVALUATE, root], capture_output=True, text=True, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = f"{sys.executable} -m mlflow ui --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri {uri}"
-    with (root / "ui.log").open("wb") as log:
-        process = subprocess.Popen(command.split(), stdout=log, stderr=log, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            with urlopen(f"{address}/health"):
-                break
-        except OSError:
-            time.sleep(0.5)
-    yield address, root
-    os.killpg(process.pid, 15)
-    process.wait()
-
-
-def test_the_mlflow_ui_has_experiments_runs_images_and_the_report(browser: Browser, tracked: tuple[str, Path]) -> None:
-    address, root = tracked
-    client = MlflowClient(store_uri(root))
-    experiments = {e.name: e.experiment_id for e in client.search_experiments()}
-    (comparison,) = client.search_runs([experiments["not-so-clevr-comparison"]])
-    cell = files.load(root / "results" / "deconv_painter-quadrant")
-    with connect(root) as store:
-        run = record.find_run(store, cell)
-    experiment = experiments[f"not-so-clevr-{cell.metrics['task']}"]
-    painter = f"#/experiments/{experiment}/runs/{run}"
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-
-    page.goto(f"{address}/#/experiments")
-    for name in (cell.metrics["task"], "comparison"):
-        page.get_by_text(f"not-so-clevr-{name}", exact=True).first.wait_for()
-    page.goto(f"{address}/#/experiments/{experiment}/runs")
-    page.get_by_text("deconv_painter-quadrant").first.wait_for()
-    page.goto(f"{address}/{painter}/artifacts/figures/map.png")
-    page.wait_for_function("[...document.images].some(image => image.naturalWidth > 400)")
-
-    page.goto(f"{address}/#/experiments/{experiments['not-so-clevr-comparison']}/runs/{comparison.info.run_id}")
-    link = page.get_by_role("link", name="deconv_painter-quadrant").first
-    link.wait_for()
-    assert link.get_attribute("href").endswith(painter)
-
-    page.goto(
-        f"{address}/#/experiments/{experiments['not-so-clevr-comparison']}/runs/{comparison.info.run_id}"
-        "/artifacts/index.html"
-    )
-    frame = page.frame_locator("iframe.mlflow-html-iframe, iframe#html")
-    frame.locator("html[data-ready]").wait_for()
-    inside = next(f for f in page.frames if f.url.startswith("blob:"))
-    assert inside.evaluate("document.documentElement.dataset.shown") == "quadrant 48 48"
-    agrees(inside, cell, 48, 48)
-    assert all(url.startswith((address, "data:", "blob:")) for url in asked if "mlflow.org" not in url), asked
-    context.close()
+    # a network of other settings, with a third channel
+    held_to_keras(page, files.load(tmp_path / f"{regressor}-quadrant"), full[SAMPLE])
+    assert page.locator("input[name=channel]").count() == 3

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from notsoclevr.cells.files import Cell, Missing
     from notsoclevr.claims.judge import Judged
-    from notsoclevr.report.page import Picture
 
 
 def write(
@@ -29,29 +28,10 @@ def write(
         OSError: A file cannot be written.
     """
     from notsoclevr.report import claims, comparison, page, studies
+    from notsoclevr.report.strips import strips
 
     comparison.write(reports, cells)
     if judged:
         claims.write(reports, judged)
     studies.write(reports, root)
-    page.write(reports / "index.html", cells, missing, claims.records(judged), _pictures(reports / "figures"))
-
-
-def _pictures(figures: Path) -> list[Picture]:
-    """Return the pictures of the report that are there."""
-    from notsoclevr.report.page import Picture
-
-    all_pictures = [
-        Picture(
-            path=figures / "curves.png",
-            heading="What it costs",
-            text="Exact answers on the test set against the floating-point operations that the training had taken.",
-        ),
-        Picture(
-            path=figures / "seeds.png",
-            heading="Over seeds",
-            text="Every run a dot, by how much of its test set it ended exact on. At the right, how many ended "
-            "perfect, with the 95 % interval of their share.",
-        ),
-    ]
-    return [each for each in all_pictures if each.path.exists()]
+    page.write(reports / "index.html", cells, missing, claims.records(judged), strips(root))

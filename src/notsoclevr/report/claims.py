@@ -15,9 +15,10 @@ from notsoclevr.claims.spec import FILE, Test
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import flat, share, span, table
+from notsoclevr.report.scales import scale
 from notsoclevr.studies.rows import BY_EPOCH
 from notsoclevr.studies.spec import text
-from notsoclevr.tasks import METRICS
+from notsoclevr.tasks import METRICS, Metric
 
 GROUPS = {"tutorial": "The tutorial", "paper": "The paper", "critics": "Its critics"}
 OBVIOUS = ("study", "variant", "model", "split", "task")  # columns whose values need no name beside them
@@ -39,7 +40,8 @@ def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     Returns:
         Texts, by these names: group, id, source, statement, published; measured, a list of what the rows say to each
         test; seeds, the fewest that an experiment has, from test to test, "" where there are none; verdict; missing, a
-        list of the experiments that have no row.
+        list of the experiments that have no row. And tests, a record a test of a claim with a verdict, to be drawn:
+        label, quantity, value, needed, passes, and scale as `notsoclevr.report.scales.scale` has it.
     """
     return [
         {
@@ -52,8 +54,25 @@ def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
             "seeds": _seeds(each.findings),
             "verdict": each.verdict,
             "missing": _missing(each.findings),
+            "tests": [] if each.verdict == "not tested" else _tests(each.findings),
         }
         for each in judged
+    ]
+
+
+def _tests(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Return what the rows say to each test, in parts."""
+    labels = _labels([finding.test for finding in findings])
+    return [
+        {
+            "label": label,
+            "quantity": _quantity(finding.test),
+            "value": _value(finding).removeprefix(", ").strip(),
+            "needed": _bound(finding.test),
+            "passes": finding.passes,
+            "scale": scale(finding, is_share=_is_share(finding.test)),
+        }
+        for label, finding in zip(labels, findings, strict=True)
     ]
 
 
@@ -105,11 +124,22 @@ def _quantity(test: Test) -> str:
     )
 
 
+def _metric(test: Test) -> Metric | None:
+    """Return the metric that a test looks at; None if it looks at something else."""
+    if test.column == BY_EPOCH and test.seconds_until is None:
+        return METRICS["exact"]
+    return METRICS.get((test.column or "exact").removeprefix("train_").removeprefix("test_"))
+
+
+def _is_share(test: Test) -> bool:
+    """Return whether the values of a test run from 0 to 1, as a percentage does."""
+    metric = _metric(test)
+    return test.by != "ratio" and metric is not None and metric.bounded
+
+
 def _amount(test: Test, value: float) -> str:
     """Return a value of what a test looks at, with its unit."""
-    metric = METRICS.get((test.column or "exact").removeprefix("train_").removeprefix("test_"))
-    if test.column == BY_EPOCH and test.seconds_until is None:
-        metric = METRICS["exact"]
+    metric = _metric(test)
     if math.isinf(value):
         return "never"
     if metric is None or math.isnan(value):

@@ -44,11 +44,17 @@ def share(value: float | None) -> str:
     return shown.replace(".0%", "%").replace("%", " %")
 
 
-def success(successes: int, of: int) -> str:
-    """Return how many runs of how many ended well, with the 95 % interval of their share (Clopper and Pearson)."""
+def interval(successes: int, of: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of runs that ended well (Clopper and Pearson)."""
     from scipy.stats import binomtest
 
     low, high = binomtest(successes, of).proportion_ci(0.95, "exact")
+    return float(low), float(high)
+
+
+def success(successes: int, of: int) -> str:
+    """Return how many runs of how many ended well, with the 95 % interval of their share."""
+    low, high = interval(successes, of)
     return f"{successes} of {of} ({100 * low:.0f} to {100 * high:.0f} %)"
 
 

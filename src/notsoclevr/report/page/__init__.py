@@ -6,6 +6,9 @@ page's own script shows what is chosen. What it shows are the predictions of all
 - pixel probabilities in steps of 1/63, of the probability 1, or of the most likely pixel of the same image where that
   alone is the answer; its probability is then there as a number;
 - points, metrics and probabilities that are printed as numbers: float32.
+
+The networks that are told where they are can be asked about more than that: their weights are there, float32, and the
+page computes what they answer.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ import math
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +33,15 @@ from notsoclevr.claims.judge import VERDICTS
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SQUARE, generate
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
+from notsoclevr.report.claims import GROUPS
 from notsoclevr.report.comparison import hardest_first, wording
+from notsoclevr.report.page import network
 from notsoclevr.splits import SPLITS
 from notsoclevr.tasks import METRICS, TASKS, Task
 
 PLURAL = dict(zip(VERDICTS, ("hold", "hold in part", "do not hold", "are not tested"), strict=True))
 LEVELS = 63  # steps of a pixel's probability
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """A picture of the report.
-
-    Args:
-        path: The PNG file.
-        heading: What stands above it.
-        text: What it shows, in a sentence.
-    """
-
-    path: Path
-    heading: str
-    text: str
+SIDES = (32, 48, CANVAS, 96, 128)  # of the canvases that a network can be asked on, pixels
 
 
 def _pack(array: npt.NDArray[Any]) -> str:
@@ -120,7 +110,40 @@ def _tested(cell: Cell) -> tuple[int, int]:
     return int(tests.sum()), len(tests)
 
 
-def _entry(cell: Cell) -> dict[str, Any]:
+def _network(cell: Cell, layers: Sequence[network.Layer]) -> dict[str, Any]:
+    """Return what the page computes the answers of a network with."""
+    task = cell.task
+    packed = ("kernel", "bias")
+    return {
+        "given": network.lit(task),
+        "activation": task.activation,
+        "names": task.points is not None,
+        "layers": [
+            {name: _pack(value) if name in packed else value for name, value in layer.items()} for layer in layers
+        ],
+    }
+
+
+def _load_networks(cells: Sequence[Cell]) -> tuple[dict[str, list[network.Layer]], list[tuple[str, str]]]:
+    """Load the networks that are told where they are, as far as the page can compute them.
+
+    Returns:
+        Their layers by the name of the cell; and the cells whose files cannot be read, each with the reason.
+    """
+    networks, unread = {}, []
+    for cell in cells:
+        if not cell.model.coordinates:
+            continue
+        try:
+            networks[cell.name] = network.load(cell)
+        except network.UnknownLayerError:
+            continue
+        except network.DAMAGES as error:
+            unread.append((cell.name, f"model.keras cannot be read ({type(error).__name__})"))
+    return networks, unread
+
+
+def _entry(cell: Cell, layers: Sequence[network.Layer] | None) -> dict[str, Any]:
     """Return what the script of the page knows of a cell, but for its images."""
     return {
         "name": cell.name,
@@ -130,9 +153,11 @@ def _entry(cell: Cell) -> dict[str, Any]:
         "split": cell.metrics["split"],
         "coordinates": cell.model.coordinates,
         "colour": cell.model.colour,
+        "operations": cell.metrics["training_operations"] / cell.metrics["epochs"],  # an epoch
         "history": {name: [row[name] for row in cell.history] for name in cell.history[0]},
         "showcase": cell.predictions["showcase"].tolist(),
         "numbers": _numbers(cell),
+        "network": layers and _network(cell, layers),
     }
 
 
@@ -188,9 +213,23 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Return the ledger, what is decided apart from what is not; None if there is none."""
     if not claims:
         return None
+    decided = [claim for claim in claims if claim["verdict"] != "not tested"]
+    tallies = Counter((claim["group"], claim["verdict"]) for claim in decided)
     return {
         "counts": [(PLURAL[verdict], n) for verdict, n in Counter(claim["verdict"] for claim in claims).most_common()],
-        "decided": [claim for claim in claims if claim["verdict"] != "not tested"],
+        "groups": {
+            group: [
+                (verdict, PLURAL[verdict], tallies[group, verdict])
+                for verdict in VERDICTS
+                if (group, verdict) in tallies
+            ]
+            for group in dict.fromkeys(claim["group"] for claim in decided)
+        },
+        "titles": GROUPS,
+        # what is shown of a claim at first is a test that it fails, where it fails one
+        "decided": [
+            {**claim, "first": min(claim["tests"], key=lambda test: bool(test["passes"]))} for claim in decided
+        ],
         "open": [claim for claim in claims if claim["verdict"] == "not tested"],
     }
 
@@ -200,7 +239,7 @@ def write(
     cells: Sequence[Cell],
     missing: Sequence[Missing] = (),
     claims: Sequence[Mapping[str, Any]] = (),
-    pictures: Sequence[Picture] = (),
+    strips: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write the report.
 
@@ -209,7 +248,7 @@ def write(
         cells: What to show, in order.
         missing: Cells that should be there too, and why they are not.
         claims: The ledger, as `notsoclevr.report.claims.records` returns it.
-        pictures: More to show, below the comparison.
+        strips: The runs over seeds, as `notsoclevr.report.strips.strips` returns them.
     """
     splits = hardest_first(cells)
     groups: dict[str, list[str]] = {}  # models by task
@@ -220,6 +259,7 @@ def write(
         metric.name: {name: getattr(metric, name) for name in ("label", "heading", "unit", "digits", "bounded")}
         for metric in METRICS.values()
     }
+    networks, unread = _load_networks(cells)
     study = {
         "canvas": CANVAS,
         "margin": MARGIN,
@@ -232,7 +272,7 @@ def write(
             split: _pack(next(c for c in cells if c.metrics["split"] == split).predictions["is_test"].astype(np.uint8))
             for split in splits
         },
-        "cells": [_entry(cell) for cell in cells],
+        "cells": [_entry(cell, networks.get(cell.name)) for cell in cells],
     }
     words = [_in_words(cell) for cell in cells]
     environment = Environment(loader=PackageLoader(__name__, "."), autoescape=True, undefined=StrictUndefined)
@@ -245,15 +285,22 @@ def write(
         groups=groups,
         tasks=tasks,
         metrics={name: METRICS[name] for name in METRICS if any(task["metric"] == name for task in tasks.values())},
+        asked=[name for name in groups if any(c.metrics["task"] == name and c.name in networks for c in cells)],
+        channels=network.channels(networks.values()),
+        weights=sum(
+            network.size(networks[cell.name])
+            for cell in cells
+            if cell.name in networks and cell.metrics["split"] == splits[0]
+        ),
+        sides=SIDES,
+        unread=unread,
         missing=missing,
         models=MODELS,
         colours={name: getattr(figures, name.upper()) for name in ("right", "near", "wrong", "far", "pale")},
         headline=_headline([cell for cell in cells if cell.metrics["split"] == splits[0]]),
         pixels=map(_pixels, cells),
         claims=_claims(claims),
-        pictures=[
-            {"heading": each.heading, "text": each.text, "source": _embed(each.path.read_bytes())} for each in pictures
-        ],
+        strips=strips,
     )
     with atomic_write(path) as temporary:
         temporary.write_text(page, "utf-8")

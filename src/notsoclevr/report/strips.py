@@ -1,0 +1,55 @@
+"""Strips: every run of a study as a dot, for the page to draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from notsoclevr.models import MODELS
+from notsoclevr.report.markdown import interval, share, span, success
+from notsoclevr.studies.rows import is_perfect, load_table
+from notsoclevr.studies.spec import load_study
+
+STUDY = "seeds"  # whose variants are the models, and differ in nothing but the seed
+
+
+def strips(root: Path) -> list[dict[str, Any]]:
+    """Return the runs of the study over seeds, a strip a model and split.
+
+    Args:
+        root: The repository.
+
+    Returns:
+        Records with split and model, its entry; dots, places (across, down) in hundredths, across by how much of the
+        test set was answered exactly; words, the same in words; perfect, how many runs ended perfect, in words; share,
+        of those, and interval, its ends, both in hundredths. None without the study, or before it has run.
+
+    Raises:
+        StudyError: The study or its rows are not what they should be.
+    """
+    path = root / "studies" / STUDY / "study.yaml"
+    if not path.exists():
+        return []
+    runs = load_table(load_study(path, root))
+    runs = runs[runs["error"] == ""]
+    alike = runs.assign(place=runs["model"].map([*MODELS].index)).groupby(["split", "place"])
+    return [_strip(own) for _, own in alike]
+
+
+def _strip(runs: pd.DataFrame) -> dict[str, Any]:
+    exact, perfect = runs["test_exact"].sort_values(), is_perfect(runs)
+    # runs that ended alike stand above each other
+    alike = exact.round(2).groupby(exact.round(2))
+    n, of = alike.cumcount(), alike.transform("size")
+    down = 50 + (n - (of - 1) / 2) * (90 / of).clip(upper=14)
+    return {
+        "split": runs["split"].iloc[0],
+        "model": MODELS[runs["model"].iloc[0]],
+        "dots": [(round(100 * x, 2), round(y, 2)) for x, y in zip(exact, down, strict=True)],
+        "words": f"{span(exact, share)} of the test set exact, median {share(float(exact.median()))}",
+        "perfect": success(int(perfect.sum()), len(runs)),
+        "share": round(100 * float(perfect.mean()), 2),
+        "interval": [round(100 * end, 2) for end in interval(int(perfect.sum()), len(runs))],
+    }

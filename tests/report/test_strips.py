@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from notsoclevr.report.strips import strips
+
+from ..conftest import ROOT
+
+
+def test_every_run_is_a_dot() -> None:
+    with (ROOT / "studies" / "seeds" / "results.csv").open(newline="") as file:
+        runs = [run for run in csv.DictReader(file) if not run["error"]]
+    drawn = strips(ROOT)
+    assert len(drawn) == len({(run["split"], run["model"]) for run in runs})
+    for strip in drawn:
+        own = [run for run in runs if (run["split"], run["model"]) == (strip["split"], strip["model"].name)]
+        across = [x for x, _ in strip["dots"]]
+        assert across == pytest.approx(sorted(100 * float(run["test_exact"]) for run in own), abs=0.006)
+        assert len({*strip["dots"]}) == len(own)  # none hides another
+        assert all(0 <= y <= 100 for _, y in strip["dots"])
+        perfect = sum(float(run["train_exact"]) == float(run["test_exact"]) == 1 for run in own)
+        assert strip["perfect"].startswith(f"{perfect} of {len(own)} (")
+        low, high = strip["interval"]
+        assert low <= strip["share"] == round(100 * perfect / len(own), 2) <= high
+
+
+def test_no_study_has_no_dots(tmp_path: Path) -> None:
+    assert strips(tmp_path) == []
