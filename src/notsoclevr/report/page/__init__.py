@@ -7,7 +7,7 @@ page's own script shows what is chosen. What it shows are the predictions of all
   alone is the answer; its probability is then there as a number;
 - points, metrics and probabilities that are printed as numbers: float32.
 
-The networks that are told where they are can be asked about more than that: their weights are there, float32, and the
+The networks with coordinates can be asked about more than that: their weights are there, float32, and the
 page computes what they answer.
 """
 
@@ -125,7 +125,7 @@ def _network(cell: Cell, layers: Sequence[network.Layer]) -> dict[str, Any]:
 
 
 def _load_networks(cells: Sequence[Cell]) -> tuple[dict[str, list[network.Layer]], list[tuple[str, str]]]:
-    """Load the networks that are told where they are, as far as the page can compute them.
+    """Load the networks with coordinates, as far as the page can compute them.
 
     Returns:
         Their layers by the name of the cell; and the cells whose files cannot be read, each with the reason.
@@ -176,7 +176,7 @@ def _in_words(cell: Cell) -> dict[str, Any]:
 
 
 def _headline(cells: Sequence[Cell]) -> dict[str, Any] | None:
-    """Return what cells of one split show: the worst network that is told where it is against the best that is not."""
+    """Return what cells of one split show: the worst network with coordinates against the best without."""
     sides = {side: [cell for cell in cells if cell.model.coordinates is side] for side in (True, False)}
     if not all(sides.values()):
         return None
