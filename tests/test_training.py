@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import keras
@@ -41,7 +42,14 @@ SHOWCASE = np.array([0, 268])
 def test_history_is_what_the_outputs_say(small: SplitDataset) -> None:
     steps: list[None] = []
     rows: list[dict[str, float]] = []
-    trained = training.train(experiment(), small, SHOWCASE, on_step=lambda: steps.append(None), on_epoch=rows.append)
+    seconds: list[float] = []
+
+    def note(row: dict[str, float], trained: float) -> None:
+        rows.append(row)
+        seconds.append(trained)
+
+    trained = training.train(experiment(), small, SHOWCASE, on_step=lambda: steps.append(None), on_epoch=note)
+    assert seconds == [*accumulate(trained.epoch_seconds)]
     canvas = Canvas.of(small)
     assert [row["epoch"] for row in trained.history] == [1, 2]
     assert rows == trained.history

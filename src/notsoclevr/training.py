@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,7 @@ def train(
     *,
     measure_every: int | None = None,
     on_step: Callable[[], None] = lambda: None,
-    on_epoch: Callable[[Row], None] = lambda row: None,
+    on_epoch: Callable[[Row, float], None] = lambda row, seconds: None,
 ) -> Fit:
     """Train one network; what is measured on the way never steers it.
 
@@ -128,7 +129,8 @@ def train(
         measure_every: Epochs from one measurement to the next; by default a long training is measured a dozen times.
             The last epoch is always measured.
         on_step: Called after each step.
-        on_epoch: Called after each measured epoch with its row of the history.
+        on_epoch: Called after each measured epoch with its row of the history, and with the seconds that all epochs
+            until then have trained.
 
     Returns:
         The fitted network and the record of its training.
@@ -163,7 +165,8 @@ def train(
             outputs = predict()
             snapshots.append(task.predictions(outputs[showcase]))
             history.append({"epoch": epoch, **score(experiment, canvas, outputs)})
-            on_epoch(history[-1])
+            *_, trained = accumulate(epoch_seconds)
+            on_epoch(history[-1], trained)
     return Fit(
         network=network,
         history=history,

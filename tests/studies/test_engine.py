@@ -87,6 +87,11 @@ def test_a_study_runs_what_it_lacks_and_nothing_else(home: Path) -> None:
     assert [run.info.status for run in parents] == ["FINISHED"]
     assert sorted(run.data.params["seed"] for run in children) == ["0", "1"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
+    about = parents[0].data.tags["mlflow.note.content"]
+    assert about
+    assert all(run.data.tags["mlflow.note.content"].endswith(f"tried: {about}") for run in children)
+    experiment = MlflowClient(store_uri(home)).get_experiment(parents[0].info.experiment_id)
+    assert experiment.tags["mlflow.note.content"].startswith("Many experiments")
 
     # one that works, and one that cannot: the uniform split of next to nothing has no training set
     empty = BLOCK | {

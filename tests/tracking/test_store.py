@@ -6,24 +6,34 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
+from threading import Event, Thread
+from time import perf_counter
+from typing import Any
+from unittest.mock import Mock
 from urllib.parse import quote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
+import mlflow
 import numpy as np
 import pytest
+import uvicorn
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
+from mlflow.pyfunc import scoring_server
 
-from notsoclevr import tracking
-from notsoclevr.dataset import Dataset
+from notsoclevr import progress, tracking
+from notsoclevr.cells import files, training
+from notsoclevr.config import load
+from notsoclevr.dataset import Dataset, load_split, split_path
+from notsoclevr.errors import StudyError
 
 from ..conftest import Run, make_project, run_command, store_uri
-from ..soak.kills import free_port
+from ..soak.kills import free_port, healthy
+from ..soak.processes import wait_until
 
 TRAIN = ("train", "--split", "quadrant", "--model")
 CELLS = ("deconv_painter", "coordconv_regressor")
@@ -71,10 +81,15 @@ def test_a_run_holds_the_whole_cell(trained: Path) -> None:
     assert run.data.metrics["test_iou"] == pytest.approx(metrics["test_iou"])
     assert run.data.tags["task"] == "rendering"
     assert {"model", "split", "seed"} <= set(run.data.tags)
+    assert run.data.tags["mlflow.note.content"].startswith("deconv painter, quadrant split.")
+    assert {"mlflow.user", "mlflow.source.name", "mlflow.source.type"} <= set(run.data.tags)
     contexts = {tag.value for dataset in run.inputs.dataset_inputs for tag in dataset.tags}
     assert contexts == {"training", "testing"}
 
     client = MlflowClient(uri)
+    for experiment in client.search_experiments(filter_string="name LIKE 'not-so-clevr-%'"):
+        assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+        assert experiment.tags["mlflow.note.content"]
     names = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"figures", "images", "metrics.json", "history.csv", "predictions.npz"} <= names
     images = {file.path for file in client.list_artifacts(run.info.run_id, "figures")}
@@ -91,24 +106,51 @@ def test_a_run_holds_the_whole_cell(trained: Path) -> None:
     assert (folder / "code" / "coordconv").is_dir()
 
 
-def test_the_logged_model_answers_as_the_predictions_say(trained: Path) -> None:
-    import mlflow
+def test_metrics_are_those_of_the_network_on_its_data_sets(trained: Path) -> None:
+    """The last of them, which the network that is kept was measured by; those before it were of others."""
+    uri = store_uri(trained)
+    (run,) = runs(uri, "rendering")
+    model = MlflowClient(uri).get_logged_model(run.outputs.model_outputs[0].model_id)
+    digests = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
+    found = {each.key: (each.value, each.dataset_name, each.dataset_digest) for each in model.metrics}
+    for name, value in run.data.metrics.items():
+        part = name.partition("_")[0]
+        data = f"quadrant-{part}" if part in ("train", "test") and name != "train_seconds" else None
+        assert found[name] == (value, data, digests[data] if data else None)
+    assert len(model.metrics) == len(run.data.metrics)
 
+
+def served(model: str, inputs: np.ndarray) -> np.ndarray:
+    """Return what the program that `mlflow models serve` runs answers to a request."""
+    server = uvicorn.Server(
+        uvicorn.Config(scoring_server.init(mlflow.pyfunc.load_model(model)), port=free_port(), log_level="error")
+    )
+    thread = Thread(target=server.run, daemon=True)
+    thread.start()
+    assert wait_until(lambda: server.started, 60)
+    body = json.dumps({"inputs": inputs.tolist()}).encode()
+    address = f"http://127.0.0.1:{server.config.port}/invocations"
+    with urlopen(Request(address, body, {"Content-Type": "application/json"}), timeout=60) as answer:
+        predictions = np.array(json.load(answer)["predictions"])
+    server.should_exit = True
+    thread.join()
+    return predictions
+
+
+def test_the_logged_model_answers_as_the_predictions_say(trained: Path) -> None:
     uri = store_uri(trained)
     mlflow.set_tracking_uri(uri)
     client = MlflowClient(uri)
     version = client.get_model_version_by_alias("not-so-clevr-regression", "best")
     (run,) = runs(uri, "regression")
     assert version.run_id == run.info.run_id
-    model = mlflow.pyfunc.load_model("models:/not-so-clevr-regression@best")
     image = np.zeros((1, 64, 64, 1), np.float32)
     image[0, 20, 30] = 1
-    answer = model.predict(image)
+    answer = served("models:/not-so-clevr-regression@best", image)
     with np.load(trained / "results" / "coordconv_regressor-quadrant" / "predictions.npz") as file:
         np.testing.assert_allclose(answer, file["predictions"][[(20 - 4) * 56 + 30 - 4]], rtol=1e-4, atol=1e-3)
 
-    painter = mlflow.pyfunc.load_model("models:/not-so-clevr-rendering@best")
-    painted = painter.predict(np.array([[20.0, 30.0]], np.float32))[..., 0]  # probabilities, not logits
+    painted = served("models:/not-so-clevr-rendering@best", np.array([[20.0, 30.0]]))[..., 0]  # shares, not logits
     with np.load(trained / "results" / "deconv_painter-quadrant" / "predictions.npz") as file:
         np.testing.assert_allclose(painted, file["predictions"][[(20 - 4) * 56 + 30 - 4]], rtol=1e-2, atol=1e-3)
 
@@ -194,45 +236,138 @@ def test_processes_at_once_lose_nothing(project: Path, command: Run) -> None:
     assert {run.info.status for run in found} == {"FINISHED"}
 
 
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real `mlflow server` with a store and artifacts of its own."""
+@dataclass(frozen=True)
+class Server:
+    """A real `mlflow server` with a store and artifacts of its own."""
+
+    address: str
+    store: str
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that lives until a test kills it."""
     folder, port = tmp_path_factory.mktemp("server"), free_port()
     process = subprocess.Popen(
         f"{sys.executable} -m mlflow server --host 127.0.0.1 --port {port} --workers 1 "
         f"--backend-store-uri sqlite:///{folder}/store.db --artifacts-destination {folder}/artifacts".split(),
+        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # a process each, for what is not used here
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            with urlopen(f"{address}/health"):
-                break
-        except (URLError, OSError):
-            time.sleep(0.5)
-    yield address
-    os.killpg(process.pid, 15)
-    process.wait()
+    assert wait_until(lambda: healthy(port), 120)
+    server = Server(f"http://127.0.0.1:{port}", f"sqlite:///{folder}/store.db", process)
+    yield server
+    if process.poll() is None:
+        server.kill()
 
 
-def test_a_real_server_gets_runs_artifacts_and_models(project: Path, command: Run, server: str) -> None:
-    finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=server)
+def test_a_real_server_gets_runs_artifacts_and_models(project: Path, command: Run, server: Server) -> None:
+    address = server.address
+    finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=address)
     assert finished.returncode == 0, finished.stderr
     assert not (project / "mlflow.db").exists()
-    (run,) = runs(server, "regression")
+    (run,) = runs(address, "regression")
     assert run.info.status == "FINISHED"
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-    names = {file.path for file in MlflowClient(server).list_artifacts(run.info.run_id, "figures")}
+    names = {file.path for file in MlflowClient(address).list_artifacts(run.info.run_id, "figures")}
     assert "figures/map.png" in names
-    evaluated = command("evaluate", MLFLOW_TRACKING_URI=server)
+    evaluated = command("evaluate", MLFLOW_TRACKING_URI=address)
     assert evaluated.returncode == 0, evaluated.stderr
-    version = MlflowClient(server).get_model_version_by_alias("not-so-clevr-regression", "best")
+    version = MlflowClient(address).get_model_version_by_alias("not-so-clevr-regression", "best")
     assert version.run_id == run.info.run_id
-    tracked = command("track", MLFLOW_TRACKING_URI=server)
+    tracked = command("track", MLFLOW_TRACKING_URI=address)
     assert tracked.returncode == 0, tracked.stderr
-    assert versions(server) == {"not-so-clevr-regression": ["1"]}
+    assert versions(address) == {"not-so-clevr-regression": ["1"]}
+
+
+def curve(uri: str, run_id: str, name: str = "test_exact") -> list[tuple[int, float]]:
+    """Return what a store has of a metric, by step."""
+    return [(each.step, each.value) for each in MlflowClient(uri).get_metric_history(run_id, name)]
+
+
+def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
+    project: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each epoch is in the store before the next begins; what the store then misses, `track` brings it, once."""
+    shown = []
+
+    class Watched(progress.Progress):
+        def epoch(self, row: dict[str, float]) -> None:
+            super().epoch(row)
+            if row["epoch"] <= 2:
+                (run,) = runs(server.address, "classification")
+                expected = [(epoch, pytest.approx(0, abs=1)) for epoch in range(1, int(row["epoch"]) + 1)]
+                assert wait_until(lambda: curve(server.address, run.info.run_id) == expected, 60)
+                shown.append(run.info.status)
+            if row["epoch"] == 2:
+                server.kill()
+
+    # artifacts in a folder, so that the store can be asked and completed without its server
+    client = MlflowClient(server.address)
+    client.create_experiment("not-so-clevr-classification", f"file://{project}/artifacts")
+    monkeypatch.setattr(training, "Progress", Watched)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    experiment = load(project / "params.yaml", {"models.coordconv_classifier.epochs": 4}).experiment(
+        "coordconv_classifier", "quadrant"
+    )
+    split, folder = load_split(split_path(project, "quadrant")), project / "results" / experiment.name
+    with pytest.raises(StudyError, match=r"does not answer: .*; the results are kept"):
+        training.train_cell(project, experiment, split, folder, started=perf_counter())
+    assert shown == ["RUNNING", "RUNNING"]
+
+    (left,) = runs(server.store, "classification")
+    assert left.info.status == "RUNNING"
+    cell = files.load(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.store)
+    with monkeypatch.context() as full, pytest.raises(OSError, match="disk"), tracking.connect(project) as store:
+        full.setattr(MlflowClient, "log_model_artifacts", Mock(side_effect=OSError("disk")))
+        training.log_missing(store, project, [cell])
+    with tracking.connect(project) as store:
+        assert training.log_missing(store, project, [cell]) == [experiment.name]
+        assert training.log_missing(store, project, [cell]) == []
+
+    (run,) = runs(server.store, "classification")
+    assert run.info.run_id == left.info.run_id
+    assert run.info.status == "FINISHED"
+    lasted = json.loads((folder / "timings.json").read_text())["total_seconds"]
+    assert run.info.end_time == run.info.start_time + round(1000 * lasted)
+    for name in ("train_loss", "test_exact"):
+        assert curve(server.store, run.info.run_id, name) == [(row["epoch"], row[name]) for row in cell.history]
+    client = MlflowClient(server.store)
+    images = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith("png")]
+    assert len(images) == 5
+    (output,) = run.outputs.model_outputs
+    mlflow.set_tracking_uri(server.store)
+    probabilities = mlflow.pyfunc.load_model(f"models:/{output.model_id}").predict(np.array([[20, 30]], np.float32))
+    expected = cell.predictions["predictions"][(20 - 4) * 56 + 30 - 4].reshape(1, -1)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-2, atol=1e-4)  # no logits
+    assert client.get_experiment(run.info.experiment_id).tags["mlflow.note.content"].startswith("Not-so-Clevr")
+
+
+def test_who_adds_to_a_feed_does_not_wait_and_a_store_that_fails_is_left_alone() -> None:
+    asked = Event()
+
+    def fail(*_: Any, **__: Any) -> None:
+        assert asked.wait(60)
+        raise ConnectionError
+
+    client = Mock()
+    client.get_run.return_value.info.start_time = 0
+    client.log_batch.side_effect = fail
+    feed = tracking.Feed(client, "run")
+    for step in range(3):  # a store that has not answered yet
+        feed.add([tracking.Point("test_exact", 0.5, step)])
+    asked.set()
+    feed.close()
+    assert client.log_batch.call_count == 1
 
 
 def test_the_store_is_in_the_repository_whatever_its_name(tmp_path: Path) -> None:

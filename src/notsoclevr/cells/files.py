@@ -9,7 +9,7 @@ predictions.npz    what it says at every position, in the order of the dataset: 
                    names a point, a metric a name ("exact", ...), and snapshots (1 + epochs, k, ...): predictions for
                    the showcase squares, whose places are in showcase (k,), before training and after each of those
 figures/           the pictures
-run.json           the MLflow run it was logged as      } of one machine, ignored by git; no stage
+run.json           the MLflow run of the training       } of one machine, ignored by git; no stage
 timings.json       how long the training took           } depends on them
 """
 
@@ -189,6 +189,27 @@ def save_timings(directory: Path, epoch_seconds: list[float], total_seconds: flo
     }
     with atomic_write(directory / "timings.json") as path:
         write_json(path, timings)
+
+
+def save_run(directory: Path, run_id: str | None, digest: str) -> None:
+    """Write run.json.
+
+    Args:
+        directory: Where to.
+        run_id: Of the MLflow run; None if there is none.
+        digest: Fingerprint of the results in the folder: those of another training are not that run's.
+    """
+    with atomic_write(directory / "run.json") as path:
+        write_json(path, {"run_id": run_id, "results": digest})
+
+
+def load_run(directory: Path, digest: str) -> str | None:
+    """Return the id of the MLflow run that results with this fingerprint came of; None if run.json does not say so."""
+    try:
+        known = dict(json.loads((directory / "run.json").read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return known.get("run_id") if known.get("results") == digest else None
 
 
 def load_timings(cell: Cell) -> dict[str, Any]:

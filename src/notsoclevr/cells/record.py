@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
-from notsoclevr.cells.files import Cell, load_timings
+from notsoclevr.cells.files import Cell, Row, load_timings
 from notsoclevr.dataset import SplitDataset
 from notsoclevr.experiment import Experiment
 from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
@@ -21,7 +22,20 @@ def describe(experiment: Experiment) -> Run:
         name=experiment.name,
         params=settings,
         tags={"task": experiment.entry.task} | {name: settings[name] for name in ("model", "split", "seed")},
+        description=f"{experiment.entry.title}, {experiment.split.name} split. {experiment.split.question} "
+        f"The task: {experiment.task.question}.",
     )
+
+
+def measured(row: Row, seconds: float) -> list[Point]:
+    """Return what was measured after an epoch.
+
+    Args:
+        row: Of the history.
+        seconds: That all epochs until then have trained.
+    """
+    step = int(row["epoch"])
+    return [Point(name, value, step=step, seconds=seconds) for name, value in row.items() if name != "epoch"]
 
 
 def digest(*paths: Path) -> str:
@@ -31,11 +45,12 @@ def digest(*paths: Path) -> str:
 
 def find_run(store: Store, cell: Cell) -> str | None:
     """Return the id of the newest finished run of a cell, or None."""
-    return store.find(cell.model.task, _digest(cell))
+    return store.find(cell.model.task, cell_digest(cell.directory))
 
 
-def _digest(cell: Cell) -> str:
-    return digest(cell.directory / "metrics.json", cell.directory / "history.csv")
+def cell_digest(directory: Path) -> str:
+    """Return the fingerprint that the results in a folder are known by."""
+    return digest(directory / "metrics.json", directory / "history.csv")
 
 
 def collect(cell: Cell, split: SplitDataset) -> Outcome:
@@ -49,11 +64,13 @@ def collect(cell: Cell, split: SplitDataset) -> Outcome:
 
     timings, epochs = load_timings(cell), int(cell.history[-1]["epoch"])
     elapsed = [0.0, *accumulate(timings.get("epoch_seconds", [0.0] * epochs))]  # by epoch
+    name = cell.metrics["split"]
+    curve = [point for row in cell.history for point in measured(row, elapsed[int(row["epoch"])])]
     points = [
-        Point(name, value, step=int(row["epoch"]), seconds=elapsed[int(row["epoch"])])
-        for row in cell.history
-        for name, value in row.items()
-        if name != "epoch"
+        replace(point, of_network=True, data=f"{name}-{point.name.partition('_')[0]}")
+        if point.step == epochs
+        else point
+        for point in curve
     ]
     last = {"parameters": cell.metrics["parameters"]}
     perfect = cell.metrics["epochs_to_perfect"]
@@ -63,11 +80,10 @@ def collect(cell: Cell, split: SplitDataset) -> Outcome:
         last["train_seconds"] = elapsed[-1]
         if perfect:
             last["seconds_to_perfect"] = elapsed[int(perfect)]
-    points += [Point(name, value) for name, value in last.items()]
-    name = cell.metrics["split"]
+    points += [Point(name, value, of_network=True) for name, value in last.items()]
     figures = cell.directory / "figures"
     return Outcome(
-        digest=_digest(cell),
+        digest=cell_digest(cell.directory),
         metrics=points,
         files=[
             (figures, "figures"),
@@ -89,4 +105,5 @@ def collect(cell: Cell, split: SplitDataset) -> Outcome:
             activation=cell.task.activation or "",
             code=Path(coordconv.__file__).parent,
         ),
+        seconds=timings.get("total_seconds"),
     )

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from notsoclevr import tracking
 from notsoclevr.cells import figures, files, record
@@ -17,10 +19,10 @@ from notsoclevr.dataset import SplitDataset, load_split, split_path
 from notsoclevr.errors import StudyError
 from notsoclevr.evaluation import Canvas
 from notsoclevr.experiment import Experiment
-from notsoclevr.files import atomic_write, staging, write_json
+from notsoclevr.files import staging
 from notsoclevr.progress import Progress
-from notsoclevr.tracking import Store, status_after
-from notsoclevr.training import import_tensorflow, train
+from notsoclevr.tracking import Feed, Store, status_after
+from notsoclevr.training import Fit, import_tensorflow, train
 
 # The squares that the tutorial shows, (row, column): of its uniform split, then of its quadrant split.
 SHOWCASE = np.array(
@@ -31,7 +33,7 @@ SHOWCASE = np.array(
 def train_cell(
     root: Path, experiment: Experiment, split: SplitDataset, directory: Path, *, started: float, threads: int = 1
 ) -> None:
-    """Train one cell as one run: results first, then what MLflow remembers of them.
+    """Train one cell as one run: its curve while it trains, then results, then what MLflow remembers of them.
 
     Args:
         root: The repository.
@@ -47,19 +49,29 @@ def train_cell(
     """
     directory.mkdir(parents=True, exist_ok=True)  # now, not after minutes of training
     import_tensorflow(threads)
-    run_id, problem = None, None
+    run_id, feed, problem = None, None, None
     try:
         with tracking.connect(root) as store:
             run_id = store.open_run(record.describe(experiment), adopt=True)
+            feed = store.feed(run_id)
     except tracking.StoreError as error:
         problem = error
         print(f"notsoclevr: {error}; training goes on without it", file=sys.stderr)
     try:
-        cell, seconds = _train_and_save(root, experiment, split, directory)
-        files.save_timings(directory, seconds, perf_counter() - started)
-        if run_id:
+        canvas = Canvas.of(split)
+        showcase = np.array([canvas.place(square) for square in SHOWCASE])
+        fit = _train(experiment, split, showcase, directory.name, feed)
+        with staging(directory, root) as folder:
+            files.save(folder, experiment, canvas, fit, showcase)
+            cell = files.load(folder, directory)
+            targets = getattr(canvas.dataset[showcase], experiment.task.target)
+            figures.save_cell_figures(folder / "figures", cell, targets)
+            files.save_run(folder, run_id, record.cell_digest(folder))
+            files.save_timings(folder, fit.epoch_seconds, perf_counter() - started)
+        if run_id and feed:
+            feed.close()
             with tracking.connect(root) as store:
-                log(store, run_id, cell, split)
+                store.finish(run_id, record.collect(cell, split))
     except tracking.StoreError as error:
         problem = error
     except BaseException as error:
@@ -74,15 +86,10 @@ def train_cell(
         )
 
 
-def log(store: Store, run_id: str, cell: Cell, split: SplitDataset) -> None:
-    """Log a cell to its open run, close that, and note it beside the files as run.json."""
-    store.finish(run_id, record.collect(cell, split))
-    with atomic_write(cell.directory / "run.json") as path:
-        write_json(path, {"run_id": run_id})
-
-
 def log_missing(store: Store, root: Path, cells: Sequence[Cell]) -> list[str]:
-    """Log the cells that have no run, as after a checkout from DVC's cache or while the store was down.
+    """Log the cells that have no finished run, as after a checkout from DVC's cache or while the store was down.
+
+    A run that was begun, by the training or by an attempt to log it, is completed.
 
     Args:
         store: The store.
@@ -100,23 +107,26 @@ def log_missing(store: Store, root: Path, cells: Sequence[Cell]) -> list[str]:
         if not record.find_run(store, cell):
             import_tensorflow()
             split = load_split(split_path(root, cell.metrics["split"]))
-            log(store, store.open_run(record.describe(cell.experiment)), cell, split)
+            digest = record.cell_digest(cell.directory)
+            run_id = files.load_run(cell.directory, digest)
+            if not run_id or not store.take_up(run_id):
+                run_id = store.open_run(record.describe(cell.experiment))
+                files.save_run(cell.directory, run_id, digest)
+            store.finish(run_id, record.collect(cell, split))
             logged.append(cell.name)
     return logged
 
 
-def _train_and_save(
-    root: Path, experiment: Experiment, split: SplitDataset, directory: Path
-) -> tuple[Cell, list[float]]:
-    """Return a freshly trained cell, whose files are written, and the seconds that each epoch trained."""
-    canvas = Canvas.of(split)
-    showcase = np.array([canvas.place(square) for square in SHOWCASE])
+def _train(
+    experiment: Experiment, split: SplitDataset, showcase: npt.NDArray[Any], name: str, feed: Feed | None
+) -> Fit:
+    """Train, and tell who looks at stderr and who looks at MLflow how it goes."""
     steps = -(-len(split.train) // experiment.recipe.batch_size)
-    with Progress(directory.name, experiment.recipe.epochs, steps) as progress:
-        fit = train(experiment, split, showcase, on_step=progress.step, on_epoch=progress.epoch)
-    with staging(directory, root) as folder:
-        files.save(folder, experiment, canvas, fit, showcase)
-        cell = files.load(folder, directory)
-        targets = getattr(canvas.dataset[showcase], experiment.task.target)
-        figures.save_cell_figures(folder / "figures", cell, targets)
-    return cell, fit.epoch_seconds
+    with Progress(name, experiment.recipe.epochs, steps) as progress:
+
+        def note(row: files.Row, seconds: float) -> None:
+            if feed:
+                feed.add(record.measured(row, seconds))
+            progress.epoch(row)
+
+        return train(experiment, split, showcase, on_step=progress.step, on_epoch=note)

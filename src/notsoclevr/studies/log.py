@@ -23,12 +23,14 @@ class StudyLog:
     Args:
         root: The repository.
         name: Of the study.
+        about: What it asks.
         run_id: Of its run; empty if MLflow did not answer.
         known: Digests of the children that it has.
     """
 
     root: Path
     name: str
+    about: str
     run_id: str = ""
     known: set[str] = field(default_factory=set)
 
@@ -66,7 +68,7 @@ def open_log(root: Path, name: str, about: str, role: str) -> StudyLog:
     Returns:
         The log. If MLflow does not answer, it takes rows and does nothing with them.
     """
-    log = StudyLog(root=root, name=name)
+    log = StudyLog(root=root, name=name, about=about)
     tags = {"study": name, "role": role}
     run = tracking.Run(experiment=KIND, about=ABOUT, name=name, tags=tags, description=about)
 
@@ -98,6 +100,7 @@ def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], No
                     name=child.name,
                     params=child.params,
                     tags={**child.tags, "study": log.name, "role": "trial"},
+                    description=f"One of the trainings of {log.name}: {log.about}",
                     parent=log.run_id,
                 )
                 run_id = store.open_run(run)

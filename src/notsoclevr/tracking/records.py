@@ -43,12 +43,16 @@ class Point:
         value: Its value.
         step: When it was measured: an epoch, 0 where there is none.
         seconds: The same in seconds after the start of the run.
+        of_network: It is of the network that the run ends with.
+        data: Name of the dataset that it was measured on, one of the outcome's; of a network's points only.
     """
 
     name: str
     value: float
     step: int = 0
     seconds: float = 0.0
+    of_network: bool = False
+    data: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ class Outcome:
         images: Pictures of one thing over time: a key to the pictures by step.
         data: Datasets that were used.
         network: The fitted network.
+        seconds: How long the run took; None for one that ends now.
     """
 
     digest: str = ""
@@ -105,3 +110,4 @@ class Outcome:
     images: Mapping[str, Mapping[int, Path]] = field(default_factory=dict)
     data: Sequence[Data] = ()
     network: Network | None = None
+    seconds: float | None = None

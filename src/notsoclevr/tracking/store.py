@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from notsoclevr.files import atomic_write
-from notsoclevr.tracking.artifacts import load_pixels, log_data, log_network
+from notsoclevr.tracking.artifacts import find_network, log_data, log_images, log_network
 from notsoclevr.tracking.errors import StoreError
+from notsoclevr.tracking.feed import Feed, to_metrics
 from notsoclevr.tracking.records import Outcome, Point, Run
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Store:
             if uri == _embedded(root):
                 _create(root / EMBEDDED)
             self._client: MlflowClient = mlflow.MlflowClient()
-            self._experiments = {each.name: each.experiment_id for each in self._client.search_experiments()}
+            self._experiments = {each.name: each for each in self._client.search_experiments()}
             self._close_abandoned()
 
     def _close_abandoned(self) -> None:
@@ -139,7 +140,7 @@ class Store:
         from psutil import pid_exists
 
         ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{socket.gethostname()}'"
-        for run in self._client.search_runs(list(self._experiments.values()), ours):
+        for run in self._client.search_runs([each.experiment_id for each in self._experiments.values()], ours):
             if not pid_exists(int(run.data.tags[PROCESS])):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
@@ -149,15 +150,16 @@ class Store:
         if name not in self._experiments:
             with self._lock:
                 known = self._client.get_experiment_by_name(name)
-                artifacts = self._artifacts and f"{self._artifacts}/{name}"
-                self._experiments[name] = (
-                    known.experiment_id
-                    if known
-                    else self._client.create_experiment(
-                        name, artifacts, tags={NOTE: about, KIND: "custom_model_development"}
-                    )
-                )
-        return str(self._experiments[name])
+                if not known:
+                    artifacts = self._artifacts and f"{self._artifacts}/{name}"
+                    known = self._client.get_experiment(self._client.create_experiment(name, artifacts))
+                self._experiments[name] = known
+        experiment = self._experiments[name]
+        for tag, value in {KIND: "custom_model_development", NOTE: about}.items():
+            if value and not experiment.tags.get(tag):  # new, or of an earlier version; what a person wrote there stays
+                self._client.set_experiment_tag(experiment.experiment_id, tag, value)
+                experiment.tags[tag] = value
+        return str(experiment.experiment_id)
 
     def _origin(self) -> dict[str, str]:
         """Return the tags of every run: where it comes from, and which process works on it."""
@@ -217,48 +219,63 @@ class Store:
         self._client.update_run(run_id, status="RUNNING")
         return run_id
 
+    def take_up(self, run_id: str) -> bool:
+        """Open a run again that did not end well; return whether the store has it."""
+        from mlflow.entities import RunTag
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # it was logged to another store
+                return False
+            raise
+        if run.info.lifecycle_stage != "active":  # somebody deleted it
+            return False
+        tags = self._origin()
+        self._client.log_batch(run_id, tags=[RunTag(name, tags[name]) for name in (HOST, PROCESS)])
+        self._client.update_run(run_id, status="RUNNING")
+        return True
+
+    def feed(self, run_id: str) -> Feed:
+        """Return what takes the metrics of an open run as they are measured."""
+        return Feed(self._client, run_id)
+
     def close_run(self, run_id: str, status: str) -> None:
         """Close a run: "FINISHED", "FAILED", or "KILLED" where somebody stopped it."""
         self._client.set_terminated(run_id, status)
 
     def log(self, run_id: str, outcome: Outcome) -> None:
-        """Log what came of an open run, and leave it open."""
-        import mlflow
-        from mlflow.entities import Metric, RunTag
+        """Log what came of an open run, and leave it open. What it has already stays as it is."""
+        from mlflow.entities import RunTag
 
-        over_time = any(point.seconds for point in outcome.metrics)
-        begun = self._client.get_run(run_id).info.start_time if over_time else round(1000 * time())
-        metrics = [
-            Metric(point.name, point.value, begun + round(1000 * point.seconds), point.step)
-            for point in outcome.metrics
-        ]
-        tags = [RunTag(DIGEST, outcome.digest)] if outcome.digest else []
-        for first in range(0, len(metrics) or len(tags), MOST):
-            self._client.log_batch(run_id, metrics=metrics[first : first + MOST], tags=tags)
         for path, folder in outcome.files:
             log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
             log(run_id, str(path), folder or None)
-        for key, images in outcome.images.items():
-            for step, path in images.items():
-                self._client.log_image(run_id, load_pixels(path), key=key, step=step)
-        if outcome.data or outcome.network:
-            mlflow.start_run(run_id=run_id, log_system_metrics=False)
-            try:
-                for data in outcome.data:
-                    log_data(data)
-                if outcome.network:
-                    log_network(outcome.network)
-            finally:
-                mlflow.end_run("RUNNING")
+        log_images(self._client, run_id, outcome.images)
+        digests = log_data(run_id, outcome.data) if outcome.data else {}
+        model_id = log_network(self._client, run_id, outcome.network) if outcome.network else None
+        over_time = any(point.seconds for point in outcome.metrics)
+        begun = self._begun(run_id) if over_time or model_id else round(1000 * time())
+        metrics = to_metrics(outcome.metrics, begun, model_id, digests)
+        tags = [RunTag(DIGEST, outcome.digest)] if outcome.digest else []
+        for first in range(0, len(metrics) or len(tags), MOST):
+            self._client.log_batch(run_id, metrics=metrics[first : first + MOST], tags=tags)
+
+    def _begun(self, run_id: str) -> int:
+        """Return when a run began, in milliseconds."""
+        return int(self._client.get_run(run_id).info.start_time)
 
     def finish(self, run_id: str, outcome: Outcome, *, status: str = "FINISHED") -> None:
         """Log what came of an open run and close it; it is closed as failed or killed if that does not end well."""
         try:
             self.log(run_id, outcome)
+            ended = outcome.seconds and self._begun(run_id) + round(1000 * outcome.seconds)
         except BaseException as error:
             self.close_run(run_id, status_after(error))
             raise
-        self.close_run(run_id, status)
+        now = round(1000 * time())
+        self._client.set_terminated(run_id, status, min(now, ended or now))
 
     def find(self, experiment: str, digest: str) -> str | None:
         """Return the id of the newest finished run of these results, or None."""
@@ -308,8 +325,7 @@ class Store:
         if known:  # it was the best before
             number = known[0].version
         else:
-            outputs = self._client.get_run(run_id).outputs
-            model_id = outputs.model_outputs[0].model_id if outputs else None
+            model_id = find_network(self._client, run_id)
             number = self._client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version
         self._client.set_registered_model_alias(name, ALIAS, number)
 
