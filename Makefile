@@ -13,7 +13,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup repro test coverage test-backends soak ui lint docs bench example tutorial where readme
+.PHONY: setup repro test coverage test-backends soak ui lint docs screenshots bench example tutorial where readme
 
 setup: $(VENV)/synced
 
@@ -72,6 +72,10 @@ lint: setup
 docs: setup
 	rm -rf site
 	sphinx-build --fail-on-warning --keep-going --quiet --conf-dir docs . site
+
+## The two screenshots of README.md, of what `make repro` made: docs/images.
+screenshots: setup
+	python docs/screenshots.py
 
 ## The numbers of the guide's examples: examples/*.txt.
 example: setup

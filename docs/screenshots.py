@@ -65,9 +65,14 @@ def show_runs(page: Page, address: str, client: MlflowClient) -> None:
     """Open the runs of the rendering experiment as curves."""
     experiment = client.get_experiment_by_name("not-so-clevr-rendering")
     assert experiment is not None
+    page.goto(f"{address}/#/experiments")
+    page.get_by_text("Model training", exact=True).first.click()  # not the pages of language models
     page.goto(f"{address}/#/experiments/{experiment.experiment_id}/runs?compareRunsMode=CHART")
     page.get_by_text("coordconv_painter-quadrant").first.wait_for()
-    page.wait_for_load_state("networkidle")
+    page.get_by_role("button", name="Close").first.click()  # the assistant beside the page
+    page.get_by_placeholder("Search metric charts").fill("exact|iou|loss")
+    page.locator("svg.main-svg").first.wait_for()
+    page.wait_for_timeout(3000)  # until the curves have been drawn
 
 
 def wait_for(address: str) -> None:
