@@ -35,6 +35,7 @@ def main() -> int:
         page = browser.new_page(viewport=SIZE)
         show_report(page)
         page.screenshot(path=IMAGES / "report.png")
+        page.set_viewport_size(SIZE)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -58,7 +59,10 @@ def show_report(page: Page) -> None:
     """Open the report at the explorer, with a square in the quadrant that no network has seen."""
     page.goto((ROOT / "reports" / "index.html").as_uri())
     page.wait_for_selector("html[data-ready]")
-    page.locator("#explorer").scroll_into_view_if_needed()
+    page.set_viewport_size(SIZE | {"height": 1000})
+    # below the bar of the page; its heading and what it says are of no use in a picture
+    page.evaluate("scrollTo(0, document.querySelector('#picker').getBoundingClientRect().top + scrollY - 66)")
+    page.wait_for_timeout(500)
 
 
 def show_runs(page: Page, address: str, client: MlflowClient) -> None:
