@@ -25,6 +25,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 from mlflow.pyfunc import scoring_server
 
+import coordconv
 from notsoclevr import progress, tracking
 from notsoclevr.cells import files, training
 from notsoclevr.config import load
@@ -37,6 +38,17 @@ from ..soak.processes import wait_until
 
 TRAIN = ("train", "--split", "quadrant", "--model")
 CELLS = ("deconv_painter", "coordconv_regressor")
+
+
+@pytest.fixture(autouse=True)
+def _own_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo that MLflow puts the code that comes with a model in the place of ours."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    ours = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "coordconv"}
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "coordconv"]:
+        del sys.modules[name]
+    sys.modules.update(ours)
 
 
 def runs(uri: str, *tasks: str) -> list[MlflowRun]:
@@ -111,6 +123,10 @@ def test_metrics_are_those_of_the_network_on_its_data_sets(trained: Path) -> Non
     uri = store_uri(trained)
     (run,) = runs(uri, "rendering")
     model = MlflowClient(uri).get_logged_model(run.outputs.model_outputs[0].model_id)
+    assert model.name == "deconv_painter-quadrant"
+    assert model.tags["mlflow.note.content"].endswith("It answers with the probability of each pixel to be lit.")
+    versions = json.loads(model.tags["mlflow.modelVersions"])
+    assert [each["name"] for each in versions] == ["not-so-clevr-rendering"]
     digests = {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs}
     found = {each.key: (each.value, each.dataset_name, each.dataset_digest) for each in model.metrics}
     for name, value in run.data.metrics.items():
@@ -302,7 +318,7 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
         def epoch(self, row: dict[str, float]) -> None:
             super().epoch(row)
             if row["epoch"] <= 2:
-                (run,) = runs(server.address, "classification")
+                (run,) = runs(server.address, "rendering")
                 expected = [(epoch, pytest.approx(0, abs=1)) for epoch in range(1, int(row["epoch"]) + 1)]
                 assert wait_until(lambda: curve(server.address, run.info.run_id) == expected, 60)
                 shown.append(run.info.status)
@@ -311,19 +327,19 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
 
     # artifacts in a folder, so that the store can be asked and completed without its server
     client = MlflowClient(server.address)
-    client.create_experiment("not-so-clevr-classification", f"file://{project}/artifacts")
+    client.create_experiment("not-so-clevr-rendering", f"file://{project}/artifacts")
     monkeypatch.setattr(training, "Progress", Watched)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    experiment = load(project / "params.yaml", {"models.coordconv_classifier.epochs": 4}).experiment(
-        "coordconv_classifier", "quadrant"
+    experiment = load(project / "params.yaml", {"models.deconv_painter.epochs": 3}).experiment(
+        "deconv_painter", "quadrant"
     )
     split, folder = load_split(split_path(project, "quadrant")), project / "results" / experiment.name
     with pytest.raises(StudyError, match=r"does not answer: .*; the results are kept"):
         training.train_cell(project, experiment, split, folder, started=perf_counter())
     assert shown == ["RUNNING", "RUNNING"]
 
-    (left,) = runs(server.store, "classification")
+    (left,) = runs(server.store, "rendering")
     assert left.info.status == "RUNNING"
     cell = files.load(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.store)
@@ -334,7 +350,7 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
         assert training.log_missing(store, project, [cell]) == [experiment.name]
         assert training.log_missing(store, project, [cell]) == []
 
-    (run,) = runs(server.store, "classification")
+    (run,) = runs(server.store, "rendering")
     assert run.info.run_id == left.info.run_id
     assert run.info.status == "FINISHED"
     lasted = json.loads((folder / "timings.json").read_text())["total_seconds"]
@@ -343,13 +359,39 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
         assert curve(server.store, run.info.run_id, name) == [(row["epoch"], row[name]) for row in cell.history]
     client = MlflowClient(server.store)
     images = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith("png")]
-    assert len(images) == 5
+    assert len(images) == 4
     (output,) = run.outputs.model_outputs
-    mlflow.set_tracking_uri(server.store)
-    probabilities = mlflow.pyfunc.load_model(f"models:/{output.model_id}").predict(np.array([[20, 30]], np.float32))
-    expected = cell.predictions["predictions"][(20 - 4) * 56 + 30 - 4].reshape(1, -1)
-    np.testing.assert_allclose(probabilities, expected, rtol=1e-2, atol=1e-4)  # no logits
+    assert client.get_logged_model(output.model_id).status == "READY"
     assert client.get_experiment(run.info.experiment_id).tags["mlflow.note.content"].startswith("Not-so-Clevr")
+
+
+def test_a_classifier_that_is_logged_twice_is_there_once_and_answers_with_probabilities(
+    project: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.store)
+    experiment = load(project / "params.yaml").experiment("coordconv_classifier", "quadrant")
+    network = experiment.entry.build(experiment.recipe)
+    network.save(project / "model.keras")
+    logged = tracking.Network(
+        name="any",
+        description="",
+        path=project / "model.keras",
+        activation=str(experiment.task.activation),
+        code=Path(coordconv.__file__).parent,
+    )
+    with tracking.connect(project) as store:
+        run_id = store.open_run(tracking.Run(experiment="classification", name="any"))
+        exact = tracking.Point("test_exact", 0.5, step=1, seconds=0.1, of_network=True)
+        for _ in range(2):
+            store.finish(run_id, tracking.Outcome(metrics=[exact], network=logged))
+    client = MlflowClient(server.store)
+    (output,) = client.get_run(run_id).outputs.model_outputs
+    assert curve(server.store, run_id) == [(1, 0.5)]
+    assert len(client.get_logged_model(output.model_id).metrics) == 1
+    position = np.array([[20, 30]], np.float32)
+    answer = mlflow.pyfunc.load_model(f"models:/{output.model_id}").predict(position)
+    np.testing.assert_allclose(answer, experiment.task.predictions(network(position).numpy()).reshape(1, -1), rtol=1e-3)
+    assert answer.sum() == pytest.approx(1)
 
 
 def test_who_adds_to_a_feed_does_not_wait_and_a_store_that_fails_is_left_alone() -> None:
@@ -444,7 +486,8 @@ def test_a_constraint_is_what_the_store_said(project: Path) -> None:
 
 def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Path, command: Run) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=nobody)
+    once = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=nobody, **once)
     assert finished.returncode == 1
     assert nobody in finished.stderr
     last = finished.stderr.splitlines()[-1]

@@ -12,6 +12,8 @@ from notsoclevr.dataset import SplitDataset
 from notsoclevr.experiment import Experiment
 from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
 
+ANSWERS = {"image": "the probability of each pixel to be lit", "point": "a point in pixels, row and column"}
+
 
 def describe(experiment: Experiment) -> Run:
     """Return the run of an experiment that is about to be trained."""
@@ -22,9 +24,13 @@ def describe(experiment: Experiment) -> Run:
         name=experiment.name,
         params=settings,
         tags={"task": experiment.entry.task} | {name: settings[name] for name in ("model", "split", "seed")},
-        description=f"{experiment.entry.title}, {experiment.split.name} split. {experiment.split.question} "
-        f"The task: {experiment.task.question}.",
+        description=_describe(experiment),
     )
+
+
+def _describe(experiment: Experiment) -> str:
+    title, split = experiment.entry.title, experiment.split
+    return f"{title}, {split.name} split. {split.question} The task: {experiment.task.question}."
 
 
 def measured(row: Row, seconds: float) -> list[Point]:
@@ -101,6 +107,8 @@ def collect(cell: Cell, split: SplitDataset) -> Outcome:
             for part, context in (("train", "training"), ("test", "testing"))
         ],
         network=Network(
+            name=cell.name,
+            description=f"{_describe(cell.experiment)} It answers with {ANSWERS[cell.task.answer]}.",
             path=cell.directory / "model.keras",
             activation=cell.task.activation or "",
             code=Path(coordconv.__file__).parent,

@@ -17,7 +17,7 @@ from notsoclevr.tracking.records import Data, Network
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-LOGGED_MODEL = "logged_model"  # the name of a network among the outputs of its run
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
 
 
 def load_pixels(path: Path) -> npt.NDArray[np.uint8]:
@@ -87,7 +87,8 @@ def log_network(client: MlflowClient, run_id: str, network: Network) -> str:
     with nullcontext() if earlier else _active(run_id):  # of which it would be an output twice
         logged = mlflow.tensorflow.log_model(
             model,
-            name=LOGGED_MODEL,
+            name=network.name,
+            tags={NOTE: network.description},
             signature=infer_signature(example, np.asarray(model(example))),
             pip_requirements=[f"{name}=={version(name)}" for name in ("keras", "numpy", "tensorflow")],
             code_paths=[str(network.code)],

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
+PATIENCE = 10  # seconds
+
 
 def to_metrics(
     points: Sequence[Point], begun: int, model_id: str | None = None, digests: Mapping[str, str] | None = None
@@ -69,11 +71,11 @@ class Feed:
             self._thread.start()
 
     def close(self) -> None:
-        """Wait for the call that is under way, and make no other."""
+        """Make no other call, and give the one that is under way some seconds: if it lasts longer, nothing is lost."""
         self._closed = True
         self._added.put(())
         if self._thread:
-            self._thread.join()
+            self._thread.join(PATIENCE)
 
     def _send(self) -> None:
         with suppress(Exception):

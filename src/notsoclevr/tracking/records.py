@@ -79,12 +79,16 @@ class Network:
     """A Keras model that a run fitted.
 
     Args:
+        name: Its name.
+        description: What it takes and answers.
         path: Its .keras file.
         activation: Keras's name of the function that makes answers of its outputs, "" for none: MLflow keeps the two as
             one model, since who is served wants probabilities and not logits.
         code: Folder of the Python package that its layers come from.
     """
 
+    name: str
+    description: str
     path: Path
     activation: str
     code: Path

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from getpass import getuser
+from json import dumps
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from notsoclevr.files import atomic_write
-from notsoclevr.tracking.artifacts import find_network, log_data, log_images, log_network
+from notsoclevr.tracking.artifacts import NOTE, find_network, log_data, log_images, log_network
 from notsoclevr.tracking.errors import StoreError
 from notsoclevr.tracking.feed import Feed, to_metrics
 from notsoclevr.tracking.records import Outcome, Point, Run
@@ -28,7 +29,8 @@ EMBEDDED = "mlflow.db"
 NAME = "not-so-clevr-{}"  # of an experiment, and of a registered model
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
-PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"  # the latter is what MLflow shows above a run
+PARENT = "mlflow.parentRunId"
+VERSIONS = "mlflow.modelVersions"  # what the page of a logged model says it is registered as
 KIND = "mlflow.experimentKind"  # which pages MLflow shows of an experiment
 PROCESS, HOST = "process.id", "process.host"
 LINK = "#/experiments/"  # how the address of a page of the MLflow UI begins
@@ -327,6 +329,7 @@ class Store:
         else:
             model_id = find_network(self._client, run_id)
             number = self._client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version
+            self._client.set_logged_model_tags(model_id, {VERSIONS: dumps([{"name": name, "version": number}])})
         self._client.set_registered_model_alias(name, ALIAS, number)
 
     def _best(self, name: str) -> str | None:
