@@ -327,7 +327,7 @@ class Store:
         if known:  # it was the best before
             number = known[0].version
         else:
-            model_id = find_network(self._client, run_id)
+            model_id = str(find_network(self._client, run_id))
             number = self._client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version
             self._client.set_logged_model_tags(model_id, {VERSIONS: dumps([{"name": name, "version": number}])})
         self._client.set_registered_model_alias(name, ALIAS, number)
