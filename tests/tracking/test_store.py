@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,6 @@ from notsoclevr import progress, tracking
 from notsoclevr.cells import files, training
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, load_split, split_path
-from notsoclevr.errors import StudyError
 
 from ..conftest import Run, make_project, run_command, store_uri
 from ..soak.kills import free_port, healthy
@@ -309,7 +309,7 @@ def curve(uri: str, run_id: str, name: str = "test_exact") -> list[tuple[int, fl
 
 
 def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
-    project: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+    project: Path, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each epoch is in the store before the next begins; what the store then misses, `track` brings it, once."""
     shown = []
@@ -335,8 +335,8 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
         "deconv_painter", "quadrant"
     )
     split, folder = load_split(split_path(project, "quadrant")), project / "results" / experiment.name
-    with pytest.raises(StudyError, match=r"does not answer: .*; the results are kept"):
-        training.train_cell(project, experiment, split, folder, started=perf_counter())
+    training.train_cell(project, experiment, split, folder, started=perf_counter())
+    assert re.search(r"does not answer: .*; the results are kept", capsys.readouterr().err.splitlines()[-1])
     assert shown == ["RUNNING", "RUNNING"]
 
     (left,) = runs(server.store, "rendering")
@@ -488,7 +488,7 @@ def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Pat
     nobody = f"http://127.0.0.1:{free_port()}"
     once = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     finished = command(*TRAIN, "coordconv_regressor", MLFLOW_TRACKING_URI=nobody, **once)
-    assert finished.returncode == 1
+    assert finished.returncode == 0, finished.stderr  # else DVC would have it trained again
     assert nobody in finished.stderr
     last = finished.stderr.splitlines()[-1]
     assert "results are kept" in last

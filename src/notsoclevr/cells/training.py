@@ -16,7 +16,7 @@ from notsoclevr import tracking
 from notsoclevr.cells import figures, files, record
 from notsoclevr.cells.files import Cell
 from notsoclevr.dataset import SplitDataset, load_split, split_path
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import one_line
 from notsoclevr.evaluation import Canvas
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging
@@ -43,8 +43,9 @@ def train_cell(
         started: When the command started, by `time.perf_counter`.
         threads: That TensorFlow may use.
 
+    A store that does not answer is no failure, or DVC would have the cell trained again: a line on stderr says so.
+
     Raises:
-        StudyError: The store does not answer. The results are kept all the same.
         OSError: The results cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)  # now, not after minutes of training
@@ -56,7 +57,7 @@ def train_cell(
             feed = store.feed(run_id)
     except tracking.StoreError as error:
         problem = error
-        print(f"notsoclevr: {error}; training goes on without it", file=sys.stderr)
+        print(f"notsoclevr: {one_line(str(error))}; training goes on without it", file=sys.stderr)
     try:
         canvas = Canvas.of(split)
         showcase = np.array([canvas.place(square) for square in SHOWCASE])
@@ -80,10 +81,8 @@ def train_cell(
                 store.close_run(run_id, status_after(error))
         raise
     if problem:
-        raise StudyError(
-            f"{problem}; the results are kept in {directory}, log them later with `notsoclevr track {directory}`",
-            exit_status=1,
-        )
+        kept = f"the results are kept in {directory}, log them later with `notsoclevr track {directory}`"
+        print(f"notsoclevr: {one_line(f'{problem}; {kept}')}", file=sys.stderr)
 
 
 def log_missing(store: Store, root: Path, cells: Sequence[Cell]) -> list[str]:

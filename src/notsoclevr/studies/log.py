@@ -30,7 +30,7 @@ class StudyLog:
 
     root: Path
     name: str
-    about: str
+    about: str = ""
     run_id: str = ""
     known: set[str] = field(default_factory=set)
 
