@@ -139,11 +139,11 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(command: Run, project: 
 def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, how: int, status: str) -> None:
     from mlflow import MlflowClient
 
-    shrink(project / "params.yaml", epochs=120)  # measured, and a line written, after every tenth
+    shrink(project / "params.yaml", epochs=36)  # measured, and a line written, after every third
     arguments = [sys.executable, "-m", "notsoclevr", *TRAIN]
     with subprocess.Popen(arguments, cwd=project, stderr=subprocess.PIPE, text=True) as training:
         assert training.stderr is not None
-        assert re.search(r"epoch \d+/120", training.stderr.readline())
+        assert re.search(r"epoch \d+/36", training.stderr.readline())
         training.send_signal(how)
     assert training.returncode != 0
     assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
