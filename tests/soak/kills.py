@@ -127,6 +127,11 @@ def kill_cluster(soak: Soak, trained: Path, studied: Path, kills: int, seconds: 
     commands = {"scheduler": scheduler, "first worker": worker, "second worker": worker}
 
     def start(clone: Path) -> Process:
+        if running and running["scheduler"].poll() is not None:
+            # its workers end when they notice, which may be when the next study has been given to them
+            for process in running.values():
+                process.kill()
+                process.wait()
         for name, command in commands.items():
             if name not in running or running[name].poll() is not None:
                 running[name] = soak.start(place, *PYTHON_M, "dask", *command, **environment)
