@@ -75,7 +75,7 @@ docs: setup
 
 ## The two screenshots of README.md, of what `make repro` made: docs/images.
 screenshots: setup
-	python docs/screenshots.py
+	python -m docs.screenshots
 
 ## The numbers of the guide's examples: examples/*.txt.
 example: setup

@@ -4,18 +4,16 @@ The report as it is in reports/, and the MLflow UI with the runs of the renderin
 Chromium on the path and the results of `make repro`.
 """
 
-import shutil
-import socket
 import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from mlflow import MlflowClient
 from playwright.sync_api import Page, sync_playwright
+
+from tests.report.browser import CHROMIUM, FLAGS
+from tests.soak.kills import free_port, healthy
+from tests.soak.processes import wait_until
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
@@ -24,29 +22,28 @@ SIZE = {"width": 1280, "height": 800}
 
 def main() -> int:
     """Write docs/images/report.png and mlflow.png; return the exit status."""
-    chromium = shutil.which("chromium")
-    store = ROOT / "mlflow.db"
-    if chromium is None or not store.is_file():
+    if CHROMIUM is None or not (ROOT / "mlflow.db").is_file():
         print("screenshots: needs chromium on the path and mlflow.db, which `make repro` makes", file=sys.stderr)
         return 2
     IMAGES.mkdir(exist_ok=True)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport=SIZE)
         show_report(page)
         page.screenshot(path=IMAGES / "report.png")
         page.set_viewport_size(SIZE)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{store}", "--port", str(port)],
+            [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db", "--port", str(port)],
+            cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
             address = f"http://127.0.0.1:{port}"
-            wait_for(f"{address}/health")
+            if not wait_until(lambda: healthy(port), 180):
+                print(f"screenshots: the MLflow UI at {address} does not answer", file=sys.stderr)
+                return 1
             show_runs(page, address, MlflowClient(address))
             page.screenshot(path=IMAGES / "mlflow.png")
         finally:
@@ -77,17 +74,6 @@ def show_runs(page: Page, address: str, client: MlflowClient) -> None:
     page.get_by_placeholder("Search metric charts").fill("exact|iou|loss")
     page.locator("svg.main-svg").first.wait_for()
     page.wait_for_timeout(3000)  # until the curves have been drawn
-
-
-def wait_for(address: str) -> None:
-    """Wait until a server answers, three minutes at most."""
-    end = time.perf_counter() + 180
-    while time.perf_counter() < end:
-        with suppress(URLError, ConnectionError):
-            urlopen(address).close()
-            return
-        time.sleep(0.2)
-    raise TimeoutError(f"{address} does not answer")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 from mlflow import MlflowClient
@@ -21,6 +18,8 @@ from notsoclevr.tracking import connect
 
 from ..conftest import make_project, store_uri
 from ..fabricated import fabricate
+from ..soak.kills import free_port, healthy
+from ..soak.processes import wait_until
 from .browser import Browser, agrees, needs_chromium
 
 pytestmark = needs_chromium
@@ -48,20 +47,12 @@ def tracked(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         [sys.executable, "-c", TRACK_AND_EVALUATE, root], capture_output=True, text=True, check=False
     )
     assert finished.returncode == 0, finished.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = f"{sys.executable} -m mlflow ui --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri {uri}"
     with (root / "ui.log").open("wb") as log:
         process = subprocess.Popen(command.split(), stdout=log, stderr=log, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            with urlopen(f"{address}/health"):
-                break
-        except OSError:
-            time.sleep(0.5)
-    yield address, root
+    assert wait_until(lambda: healthy(port), 120)
+    yield f"http://127.0.0.1:{port}", root
     os.killpg(process.pid, 15)
     process.wait()
 
