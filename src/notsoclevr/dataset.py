@@ -29,6 +29,11 @@ SQUARE = 9  # side of a square, pixels
 MARGIN = SQUARE // 2  # pixels from a square's centre to its edge
 POSITIONS = CANVAS - 2 * MARGIN  # centres a row or column at which the square is whole
 VERSION = 1  # of the file formats; raised when their content changes
+# Centres (row, column) of the squares that the tutorial shows: of its uniform split, then of its quadrant split.
+SHOWCASE = (
+    *((13, 7), (45, 32), (59, 46), (5, 10), (29, 41), (33, 9)),
+    *((7, 56), (10, 59), (31, 7), (32, 50), (39, 50), (59, 44)),
+)
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -41,7 +41,7 @@ class Canvas:
             is_test=np.repeat([False, True], [len(each) for each in sets])[order],
         )
 
-    def place(self, centre: npt.NDArray[Any]) -> int:
+    def place(self, centre: Sequence[int]) -> int:
         """Return the place of the example with this centre (row, column)."""
         return int(np.flatnonzero((self.dataset.coordinates == centre).all(axis=1))[0])
 

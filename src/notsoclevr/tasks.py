@@ -67,6 +67,9 @@ METRICS: dict[str, Metric] = {
 }
 
 
+ANSWERS = {"image": "the probability of each pixel to be lit", "point": "a point in pixels, row and column"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A question about Not-so-Clevr.
@@ -101,6 +104,11 @@ class Task:
     activation: Literal["softmax", "sigmoid"] | None = None
     relative: bool = False
     points: Callable[[Floats], Floats] | None = None
+
+    @property
+    def paints(self) -> bool:
+        """Whether it answers with images all of whose pixels count."""
+        return self.answer == "image" and not self.relative
 
     @property
     def metrics(self) -> Sequence[Metric]:

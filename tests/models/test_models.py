@@ -41,9 +41,11 @@ def trainable(network: keras.Model) -> int:
         ("deconv_painter", {"width": 1, "kernel_size": 2, "batch_norm": True}, 46_465),
         ("two_stage_painter", {"width": 1, "kernel_size": 1}, 8_074),
         ("two_stage_painter", {"width": 2, "kernel_size": 2}, 15_010),
+        ("tutorial_pooled_regressor", {}, 10 * 16 + 3 * 145 * 16 + (53 * 53 * 16 + 1) * 64 + 65 * 2),
+        ("tutorial_strided_regressor", {}, 26 * 16 + 2 * 17 * 16 + 4 * 145 * 16 + 65 * 2 + 2 * 32),
     ],
 )
-def test_parameters_are_those_of_the_paper(name: str, settings: dict[str, Any], parameters: int) -> None:
+def test_parameters_are_as_published(name: str, settings: dict[str, Any], parameters: int) -> None:
     assert trainable(build(name, **settings)) == parameters
 
 

@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from matplotlib.image import imsave
 
 from notsoclevr.errors import StudyError
 from notsoclevr.report import studies
@@ -72,8 +74,10 @@ def test_the_tutorials_tables_stand_beside_ours(tmp_path: Path) -> None:
     runs = exact(1.0, 0.912), exact(1.0, 0.85), exact(0.9999, 0.0), exact(0.9999, 0.0)
     add_study(tmp_path, "replication", DECONV | {"seed": [0, 1]}, *runs)
     page = page_of(tmp_path)
-    assert "| deconv classifier | uniform | 0.003 | 20 | 100 % | 85.8 % | 100 % | 85 to 91.2 % |\n" in page
-    assert "| deconv classifier | quadrant | 0.003 | 20 | 100 % | 0 % | 99.99 % | 0 % |\n" in page
+    assert (
+        "| deconv classifier | uniform | 0.003 | 20 | 100 % | 85.8 % | 100 % | 85 to 91.2 % | 85 to 91.2 % |\n" in page
+    )
+    assert "| deconv classifier | quadrant | 0.003 | 20 | 100 % | 0 % | 99.99 % | 0 % | 0 % |\n" in page
 
 
 def test_the_best_of_a_grid_is_named(tmp_path: Path) -> None:
@@ -92,6 +96,28 @@ def test_how_little_is_enough_is_drawn(tmp_path: Path) -> None:
         in page
     )
     assert (tmp_path / "reports" / "figures" / "sample_efficiency.png").stat().st_size > 5000
+
+
+def test_what_it_costs_to_be_exact_is_told_and_drawn(tmp_path: Path) -> None:
+    block = SEEDS | {"variant": "cost", "seed": [0, 1], "budget": [0.25, 1, 4]}
+    ends = [(0.5, 1e12), (1.0, 4e12), (1.0, 16e12), (0.7, 1e12), (0.9, 4e12), (1.0, 16e12)]
+    add_study(tmp_path, "cost", block, *[exact(1.0, end, training_operations=cost) for end, cost in ends])
+    page = page_of(tmp_path)
+    assert "| model | split | x 0.25 | x 1 | x 4 | least that is perfect with every seed |" in page
+    assert "| CoordConv regressor | quadrant | 60 % | 95 % | 100 % | 16,000 GFLOP |" in page
+    assert (tmp_path / "reports" / "figures" / "cost.png").stat().st_size > 5000
+
+
+def test_what_networks_of_a_study_paint_is_shown(tmp_path: Path) -> None:
+    block = GRID | {"variant": "table", "settings": {}, "seed": [0, 1]}
+    add_study(tmp_path, "replication", block, exact(0.3, 0.2, train_iou=0.9, test_iou=0.8))
+    assert "squares" not in page_of(tmp_path)
+    study = load_study(tmp_path / "studies" / "replication" / "study.yaml", tmp_path)
+    picture = study.squares(study.trials[0].key)
+    picture.parent.mkdir()
+    imsave(picture, np.random.default_rng(0).uniform(size=(64, 12 * 64)), cmap="gray")
+    assert "(figures/replication_squares.png)" in page_of(tmp_path)
+    assert (tmp_path / "reports" / "figures" / "replication_squares.png").stat().st_size > 20000
 
 
 def test_studies_come_in_the_order_of_what_rests_on_them(tmp_path: Path) -> None:

@@ -54,6 +54,32 @@ def test_settings_are_named_where_those_of_one_variant_differ(tmp_path: Path) ->
     ]
 
 
+def test_a_budget_stretches_the_epochs(tmp_path: Path) -> None:
+    epochs = {"models.coordconv_regressor.epochs": 3, "models.coordconv_regressor.warmup_epochs": 1}
+    block = BLOCK | {"settings": epochs, "seed": 7, "split": "quadrant", "budget": [0.25, 1, 4]}
+    study = make_study(tmp_path, block)
+    recipes = [trial.experiment.recipe for trial in study.trials]
+    assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(1, 0), (3, 1), (12, 1)]
+    assert [trial.settings for trial in study.trials] == ["budget=0.25", "budget=1.0", "budget=4.0"]
+    usual = make_study(tmp_path, block | {"budget": 1}).trials[0]
+    assert usual.key == study.trials[1].key
+    assert usual.settings == ""
+
+
+def test_settings_at_the_top_hold_for_all_blocks_that_do_not_say_otherwise(tmp_path: Path) -> None:
+    models = ["coordconv_regressor", "pooled_regressor"]
+    block = {"variant": "a", "model": models, "split": "uniform", "seed": 7}
+    other = BLOCK | {"split": "uniform", "seed": 7, "settings": {"models.coordconv_regressor.epochs": 5}}
+    settings = {"models.*.epochs": 2, "models.pooled_regressor.width": 1, "splits.uniform.train_share": 0.3}
+    trials = make_study(tmp_path, block, other, settings=settings).trials
+    assert [trial.experiment.recipe.epochs for trial in trials] == [2, 2, 5]
+    assert [trial.experiment.split.arguments()["train_share"] for trial in trials] == [0.3] * 3
+    assert trials[1].content["width"] == "1"
+    assert {trial.settings for trial in trials} == {""}
+    with pytest.raises(StudyError, match=r"models.coordconv_regressor.width is no setting"):
+        make_study(tmp_path, block, settings={"models.*.width": 1})
+
+
 def test_a_setting_of_the_split_makes_other_examples_and_another_key(tmp_path: Path) -> None:
     block = BLOCK | {"split": "uniform", "seed": 0, "settings": {"splits.uniform.train_share": [0.8, 0.5]}}
     usual, half = make_study(tmp_path, block).trials
@@ -107,6 +133,9 @@ def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:
         ({"model": 3}, "experiments.0.model is 3; "),
         ({"seed": [0, 1.5]}, "experiments.0.seed"),
         ({"settings": 3}, "experiments.0.settings is 3; "),
+        ({"budget": 0}, "experiments.0.budget is 0; input should be greater than 0"),
+        ({"budget": []}, "experiments.0.budget is an empty list"),
+        ({"budget": "x"}, "experiments.0.budget is 'x'; "),
     ],
 )
 def test_bad_blocks_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:

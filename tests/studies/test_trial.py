@@ -4,19 +4,24 @@ import random
 import threading
 from pathlib import Path
 
-from notsoclevr.studies.rows import NUMBERS
+import numpy as np
+from matplotlib.image import imread
+
+from notsoclevr.studies.rows import NUMBERS, SQUARES, save_squares, to_frame
 from notsoclevr.studies.trial import run_trial
 
 from .toy import make_study
 
+REGRESSION = {
+    **{"variant": "one", "model": "coordconv_regressor", "split": "uniform", "seed": 1},
+    "settings": {"models.coordconv_regressor.epochs": 1, "splits.uniform.train_share": 0.02},
+}
 SECONDS = ("train_seconds", "seconds_to_perfect")
 
 
 def test_threads_that_draw_random_numbers_change_no_row(tmp_path: Path) -> None:
     """A Dask worker has such threads, and Keras seeds its weights from the same `random`."""
-    settings = {"models.coordconv_regressor.epochs": 1, "splits.uniform.train_share": 0.02}
-    block = {"variant": "one", "model": "coordconv_regressor", "split": "uniform", "seed": 1, "settings": settings}
-    (trial,) = make_study(tmp_path, block).trials
+    (trial,) = make_study(tmp_path, REGRESSION).trials
     quiet, done = run_trial(trial), threading.Event()
 
     def draw() -> None:
@@ -34,3 +39,20 @@ def test_threads_that_draw_random_numbers_change_no_row(tmp_path: Path) -> None:
     for name in NUMBERS:
         if name not in SECONDS:
             assert quiet[name] == disturbed[name]
+
+
+def test_what_a_painter_paints_is_kept_where_the_study_asks_for_it(tmp_path: Path) -> None:
+    settings = {"models.deconv_painter.epochs": 1, "splits.uniform.train_share": 0.02}
+    block = {"variant": "one", "model": "deconv_painter", "split": "uniform", "seed": 1, "settings": settings}
+    study = make_study(tmp_path, block, squares=True)
+    row = run_trial(study.trials[0])
+    assert row["error"] == ""
+    assert float(row["training_operations"]) > 1e9
+    save_squares(study, row)
+    assert row.keys() == set(to_frame([row]).columns)
+    painted = imread(study.squares(row["key"]))
+    assert painted.shape[:2] == (64, 12 * 64)
+    assert 0 < painted[..., 0].mean() < 1
+    assert len(np.unique(painted[..., 0])) > 1
+    (regression,) = make_study(tmp_path, REGRESSION, squares=True).trials
+    assert SQUARES not in run_trial(regression)

@@ -10,9 +10,8 @@ from pathlib import Path
 from notsoclevr.cells.files import Cell, Row, load_timings
 from notsoclevr.dataset import SplitDataset
 from notsoclevr.experiment import Experiment
+from notsoclevr.tasks import ANSWERS
 from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
-
-ANSWERS = {"image": "the probability of each pixel to be lit", "point": "a point in pixels, row and column"}
 
 
 def describe(experiment: Experiment) -> Run:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from notsoclevr import tracking
 from notsoclevr.cells import figures, files, record
 from notsoclevr.cells.files import Cell
-from notsoclevr.dataset import SplitDataset, load_split, split_path
+from notsoclevr.dataset import SHOWCASE, SplitDataset, load_split, split_path
 from notsoclevr.errors import one_line
 from notsoclevr.evaluation import Canvas
 from notsoclevr.experiment import Experiment
@@ -24,16 +24,13 @@ from notsoclevr.progress import Progress
 from notsoclevr.tracking import Feed, Store, status_after
 from notsoclevr.training import Fit, import_tensorflow, train
 
-# The squares that the tutorial shows, (row, column): of its uniform split, then of its quadrant split.
-SHOWCASE = np.array(
-    [[13, 7], [45, 32], [59, 46], [5, 10], [29, 41], [33, 9], [7, 56], [10, 59], [31, 7], [32, 50], [39, 50], [59, 44]]
-)
-
 
 def train_cell(
     root: Path, experiment: Experiment, split: SplitDataset, directory: Path, *, started: float, threads: int = 1
 ) -> None:
     """Train one cell as one run: its curve while it trains, then results, then what MLflow remembers of them.
+
+    A store that does not answer is no failure, or DVC would have the cell trained again: a line on stderr says so.
 
     Args:
         root: The repository.
@@ -42,8 +39,6 @@ def train_cell(
         directory: Where the results go; what is there stays whole if this fails.
         started: When the command started, by `time.perf_counter`.
         threads: That TensorFlow may use.
-
-    A store that does not answer is no failure, or DVC would have the cell trained again: a line on stderr says so.
 
     Raises:
         OSError: The results cannot be written.
@@ -60,7 +55,7 @@ def train_cell(
         print(f"notsoclevr: {one_line(str(error))}; training goes on without it", file=sys.stderr)
     try:
         canvas = Canvas.of(split)
-        showcase = np.array([canvas.place(square) for square in SHOWCASE])
+        showcase = np.array([canvas.place(centre) for centre in SHOWCASE])
         fit = _train(experiment, split, showcase, directory.name, feed)
         with staging(directory, root) as folder:
             files.save(folder, experiment, canvas, fit, showcase)

@@ -60,11 +60,6 @@ def history(cell: Cell) -> list[dict[str, Any]]:
     ]
 
 
-def paints(cell: Cell) -> bool:
-    """Return whether the answers of a cell are images all of whose pixels count."""
-    return cell.task.answer == "image" and not cell.task.relative
-
-
 def hardest_first(cells: Sequence[Cell]) -> list[str]:
     """Return the names of the splits, that whose test set was answered worst first."""
 
@@ -137,7 +132,7 @@ def write(directory: Path, cells: Sequence[Cell]) -> None:
     pictures = {
         "finding": (figures.save_finding, [cell for cell in cells if cell.metrics["split"] == hardest]),
         "maps": (figures.save_maps, cells),
-        "squares": (figures.save_squares, [cell for cell in cells if paints(cell)]),
+        "squares": (figures.save_squares, [cell for cell in cells if cell.task.paints]),
         "curves": (figures.save_all_curves, cells),
     }
     for name, (save, shown) in pictures.items():

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.cells.files import Cell
-from notsoclevr.dataset import CANVAS, generate
+from notsoclevr.dataset import CANVAS, SHOWCASE, generate
 
 UNSEEN = "#56B4E9"  # a frame that is seen on black and beside white
+# A name, images of the showcase squares, (k, 64, 64) from 0 to 1, and which of them were never trained on, (k,).
+Painted = tuple[str, npt.NDArray[Any], npt.NDArray[np.bool_]]
 POOR = "#B34700"  # of numbers of the baselines: FAR and WRONG are too dark and too light for letters
 
 
@@ -72,19 +76,30 @@ def save_finding(path: Path, cells: Sequence[Cell]) -> None:
 
 
 def save_squares(path: Path, cells: Sequence[Cell]) -> None:
-    """Write what each network paints of the squares that the tutorial shows, below the squares themselves.
+    """Write what each cell that paints makes of the squares that the tutorial shows."""
+    painted = []
+    for cell in cells:
+        places = cell.predictions["showcase"]
+        name = f"{cell.model.title}\n{cell.metrics['split']} split"
+        painted.append((name, cell.predictions["snapshots"][-1], cell.predictions["is_test"][places]))
+    save_painted(path, painted)
+
+
+def save_painted(path: Path, painted: Sequence[Painted]) -> None:
+    """Write what networks paint of the squares that the tutorial shows, below the squares themselves.
 
     Args:
         path: The picture.
-        cells: Cells that paint, all with the same showcase.
+        painted: A line a network.
     """
-    places, gap = cells[0].predictions["showcase"], 3
-    step, width = CANVAS + gap, len(places) * (CANVAS + gap) - gap
-    figure = Figure(figsize=(11, 0.93 * (len(cells) + 1) + 0.5), layout="constrained")
-    rows = figure.subplots(len(cells) + 1, 1, squeeze=False).flat
-    targets = generate()[places].squares
-    painted = [("target", targets), *((_painted_by(cell), cell.predictions["snapshots"][-1]) for cell in cells)]
-    for axes, (name, images) in zip(rows, painted, strict=True):
+    squares, gap = len(SHOWCASE), 3
+    step, width = CANVAS + gap, squares * (CANVAS + gap) - gap
+    figure = Figure(figsize=(11, 0.93 * (len(painted) + 1) + 0.5), layout="constrained")
+    rows = figure.subplots(len(painted) + 1, 1, squeeze=False).flat
+    canvas = generate()
+    targets = np.stack([canvas.squares[(canvas.coordinates == centre).all(axis=1)][0] for centre in SHOWCASE])
+    lines = [("target", targets, np.zeros(squares, bool)), *painted]
+    for axes, (name, images, unseen) in zip(rows, lines, strict=True):
         strip = np.full((CANVAS, width), np.nan)
         for k, image in enumerate(images):
             strip[:, k * step : k * step + CANVAS] = image
@@ -92,21 +107,14 @@ def save_squares(path: Path, cells: Sequence[Cell]) -> None:
         axes.set(xticks=(), yticks=())
         axes.spines[:].set_visible(False)
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    for k, (row, column) in enumerate(cells[0].predictions["coordinates"][places]):
-        rows[0].text(k * step + CANVAS / 2, -4, f"{row:02d}-{column:02d}", ha="center", va="bottom", fontsize=8)
-    for axes, cell in zip(rows[1:], cells, strict=True):
-        for unseen in np.flatnonzero(cell.predictions["is_test"][places]):
-            edge = Rectangle(
-                (unseen * step + 0.5, 0.5), CANVAS - 3, CANVAS - 3, fill=False, edgecolor=UNSEEN, linewidth=1.6
-            )
+        for left in np.flatnonzero(unseen) * step:
+            edge = Rectangle((left + 0.5, 0.5), CANVAS - 3, CANVAS - 3, fill=False, edgecolor=UNSEEN, linewidth=1.6)
             axes.add_patch(edge)
+    for k, (row, column) in enumerate(SHOWCASE):
+        rows[0].text(k * step + CANVAS / 2, -4, f"{row:02d}-{column:02d}", ha="center", va="bottom", fontsize=8)
     said = "The tutorial's squares, row-column, as each network paints them; framed: never trained on"
     figure.suptitle(said, fontsize=11)
     figures.save(figure, path)
-
-
-def _painted_by(cell: Cell) -> str:
-    return f"{cell.model.title}\n{cell.metrics['split']} split"
 
 
 def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.image import imread
 
+from notsoclevr.dataset import SHOWCASE, generate
+from notsoclevr.evaluation import Canvas
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
 from notsoclevr.report import study_figures as figures
+from notsoclevr.report.comparison_figures import Painted, save_painted
 from notsoclevr.report.markdown import quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
-from notsoclevr.studies.rows import load_table, summarise
+from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, summarise
 from notsoclevr.studies.spec import Study, load_study
 from notsoclevr.tasks import METRICS
 
 # From what was claimed to what it rests on; studies that are not named come after these, by name.
-ORDER = ("seeds", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
+ORDER = ("seeds", "cost", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
 
 
 def write(reports: Path, root: Path) -> None:
@@ -59,6 +64,11 @@ def _section(study: Study, reports: Path) -> list[str]:
         with atomic_write(reports / "figures" / f"{study.name}.png") as path:
             picture(path, ended)
         lines += [f"![{study.about}](figures/{study.name}.png)", ""]
+    if painted := _painted(study, ended):
+        with atomic_write(reports / "figures" / f"{study.name}_squares.png") as path:
+            save_painted(path, painted)
+        said = f"The tutorial's squares, as the networks of {study.name} paint them"
+        lines += [f"![{said}](figures/{study.name}_squares.png)", ""]
     if extract := EXTRACTS.get(study.name):
         lines += extract(ended)
     return lines + _summary(runs)
@@ -83,6 +93,20 @@ def _summary(runs: pd.DataFrame) -> list[str]:
 
 def _title(model: str) -> str:
     return MODELS[model].title
+
+
+def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
+    """Return what the networks of a study paint, of each kind with the first seed of which a picture was kept."""
+    runs = runs[[study.squares(key).exists() for key in runs["key"]]]
+    splits = {trial.key: trial.experiment.split for trial in study.trials}
+    painted = []
+    for _, run in runs.groupby(["variant", "model", "split", "settings"], sort=False).head(1).iterrows():
+        canvas = Canvas.of(splits[run["key"]](generate()))
+        unseen = canvas.is_test[[canvas.place(centre) for centre in SHOWCASE]]
+        images = np.hsplit(imread(study.squares(run["key"]))[..., 0], len(SHOWCASE))
+        name = f"{_title(run['model'])}\n{run['variant'].replace('_', ' ')}, {run['split']}"
+        painted.append((name, np.stack(images), unseen))
+    return painted
 
 
 def _draw_seeds(path: Path, runs: pd.DataFrame) -> None:
@@ -112,14 +136,21 @@ def _beside_published(runs: pd.DataFrame) -> list[str]:
             [
                 *(_title(model), split, own["learning_rate"].iloc[0], own["epochs"].iloc[0]),
                 *(share(theirs.tutorial_train), share(theirs.tutorial_test)),
-                *(span(own[f"{part}_exact"], share) for part in ("train", "test")),
+                *(span(values, share) for values in (own["train_exact"], own["test_exact"], _best_epochs(own))),
                 *(_spans(own, other) for other in others),
             ]
         )
     header = ["model", "split", "rate", "epochs", "tutorial, train", "tutorial, test", "ours, train", "ours, test"]
+    header += ["ours, test, best epoch"]
     header += [METRICS[name].label for name in others]
     said = "The tutorial's own settings. It counts rows and columns of a regression singly, we count whole positions:"
     return [said, "", *table(header, lines, words=2), ""] if lines else []
+
+
+def _best_epochs(runs: pd.DataFrame) -> pd.Series[float]:
+    """Return the highest share of exact answers on the test set that was measured after any epoch of each run."""
+    measured = runs[BY_EPOCH].map(lambda shares: max(map(float, shares.split()), default=0))
+    return runs["test_exact"].where(runs["test_exact"] > measured, measured)  # which has fewer digits
 
 
 def _other_metrics(runs: pd.DataFrame) -> list[str]:
@@ -150,13 +181,31 @@ def _best(runs: pd.DataFrame) -> list[str]:
     return [said, "", *table(header, lines, words=3), ""]
 
 
+def _exact_from(runs: pd.DataFrame) -> list[str]:
+    """Return what each model reaches with each budget, and the least with which it is perfect with every seed."""
+    perfect = is_perfect(runs).groupby([runs["model"], runs["split"], runs["training_operations"]]).all()
+    budgets = sorted(runs["settings"].unique(), key=lambda settings: float(settings.rpartition("=")[2]))
+    lines = []
+    for (model, split), own in runs.groupby(["model", "split"], sort=False):
+        reached = own.groupby("settings")["test_exact"].median()
+        costs = perfect[model, split]
+        least = f"{costs[costs].index.min() / 1e9:,.0f} GFLOP" if costs.any() else "never"
+        lines.append([_title(model), split, *(share(reached.get(budget)) for budget in budgets), least])
+    times = [f"x {float(budget.rpartition('=')[2]):g}" for budget in budgets]
+    header = ["model", "split", *times, "least that is perfect with every seed"]
+    said = "Exact on the test set, the median of the seeds, with so many times the epochs of params.yaml:"
+    return [said, "", *table(header, lines, words=2), ""]
+
+
 # By the name of a study, which is its folder's.
 PICTURES: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
     "seeds": _draw_seeds,
+    "cost": figures.save_costs,
     "ablations": _draw_variants,
     "sample_efficiency": figures.save_shares,
 }
 EXTRACTS: Mapping[str, Callable[[pd.DataFrame], list[str]]] = {
+    "cost": _exact_from,
     "replication": _beside_published,
     "paper_grid": _best,
     "paper_grid_subset": _best,

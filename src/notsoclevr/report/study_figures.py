@@ -11,13 +11,15 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import success
+from notsoclevr.report.published import PAPER_METRICS
 from notsoclevr.splits import SPLITS
 from notsoclevr.studies.rows import is_perfect
+from notsoclevr.tasks import METRICS
 
 
 def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame]) -> None:
@@ -93,3 +95,47 @@ def save_shares(path: Path, runs: pd.DataFrame) -> None:
         axes.legend(frameon=False, fontsize=7)
     grid.flat[0].set_ylabel("exact on the rest")
     figures.save(figure, path)
+
+
+def save_costs(path: Path, runs: pd.DataFrame) -> None:
+    """Write what it costs to be right: each metric that was published of a task against the operations of training.
+
+    Args:
+        path: The picture.
+        runs: With their training_operations; none of them failed.
+    """
+    runs = runs.assign(task=runs["model"].map(lambda model: MODELS[model].task))
+    splits = [split for split in SPLITS if (runs["split"] == split).any()]
+    shown = [(task, name) for task in runs["task"].unique() for name in ("exact", PAPER_METRICS.get(task)) if name]
+    figure = Figure(figsize=(3.1 * len(shown), 2.5 * len(splits) + 0.4), layout="constrained")
+    grid = figure.subplots(len(splits), len(shown), squeeze=False, sharex="col", sharey=True)
+    for i, split in enumerate(splits):
+        for j, (task, name) in enumerate(shown):
+            _costs(grid[i, j], runs[(runs["split"] == split) & (runs["task"] == task)], f"test_{name}")
+            grid[i, j].set_title(f"{task}, {split}: {METRICS[name].label}", fontsize=9)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("on the test set")
+    for axes in grid[-1]:
+        axes.set_xlabel("operations of training")
+    for axes in grid[0]:
+        axes.legend(frameon=False, fontsize=7)
+    said = "Median of the seeds, with the lowest and the highest; a ring: all 3,136 examples exact with every seed"
+    figure.suptitle(said, fontsize=10)
+    figures.save(figure, path)
+
+
+def _costs(axes: Axes, runs: pd.DataFrame, column: str) -> None:
+    for model, alike in runs.assign(perfect=is_perfect(runs)).groupby("model", sort=False):
+        entry = MODELS[model]
+        budgets = alike.groupby("training_operations")
+        ends, perfect = budgets[column].agg(["median", "min", "max"]), budgets["perfect"].all()
+        axes.plot(ends.index, ends["median"], ".-", color=entry.colour, label=entry.title, linewidth=1.5)
+        axes.fill_between(ends.index, ends["min"], ends["max"], color=entry.colour, alpha=0.15, linewidth=0)
+        there = ends.loc[perfect, "median"]
+        axes.plot(there.index, there, "o", color=entry.colour, markersize=8, fillstyle="none")
+    axes.set(xscale="log", ylim=(-0.06, 1.06))
+    axes.xaxis.set_major_formatter(EngFormatter("FLOP"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", labelsize=7)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.spines[["top", "right"]].set_visible(False)

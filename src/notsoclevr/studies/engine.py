@@ -18,7 +18,7 @@ from notsoclevr.errors import StudyError, describe
 from notsoclevr.progress import counting_bar
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.log import StudyLog, close_study, log_rows, open_study
-from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_summary, to_frame
+from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_squares, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Trial
 from notsoclevr.studies.trial import run_trial
 
@@ -101,6 +101,7 @@ def _run_trials(
             )
             row = outcome(future, trial, kept)
             rows[trial.key] = row
+            save_squares(study, row)
             save_rows(study, to_frame(rows.values()))
             log_rows(log, [row])
             said = row["error"] or f"exact {float(row['train_exact']):.1%} train, {float(row['test_exact']):.1%} test"

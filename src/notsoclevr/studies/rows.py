@@ -8,6 +8,7 @@ looks at them gets numbers, see `load_table`.
 from __future__ import annotations
 
 import csv
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ NAMES = ("variant", "settings")
 CONTENT = ("model", "split", *(f"split_{name}" for name in argument_names()), "seed", *setting_names(), "measure_every")
 BECAME_PERFECT = ("epochs_to_perfect", "seconds_to_perfect")  # empty where a network never was
 SCORES = tuple(f"{part}_{name}" for name in METRICS for part in ("train", "test"))
-NUMBERS = ("parameters", *BECAME_PERFECT, "train_seconds", "train_loss", "test_loss", *SCORES)
+NUMBERS = ("parameters", "training_operations", *BECAME_PERFECT, "train_seconds", "train_loss", "test_loss", *SCORES)
+SQUARES = "squares"  # of a row that a worker sends: a picture, base64; it is kept beside results.csv, not in it
 BY_EPOCH = "test_exact_by_epoch"  # a number a measured epoch, with blanks between them
 MEASURED = (*NUMBERS, BY_EPOCH)
 COLUMNS = ("key", *NAMES, *CONTENT, "error", *MEASURED)
@@ -116,6 +118,13 @@ def save_rows(study: Study, rows: pd.DataFrame) -> None:
     own = own_rows(study, rows)
     with atomic_write(study.results) as path:
         pd.concat([own, rows.drop(index=own.index)]).to_csv(path, index=False, lineterminator="\n")
+
+
+def save_squares(study: Study, row: Row) -> None:
+    """Write the picture that a row came with, if it did."""
+    if picture := row.pop(SQUARES, None):
+        with atomic_write(study.squares(row["key"])) as path:
+            path.write_bytes(b64decode(picture))
 
 
 def to_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,11 @@ and a block stands for every combination of them:
           models.coordconv_regressor.learning_rate: [0.001, 0.01]
 
 is 2 x 3 x 2 = 12 experiments. A setting is named by its path in params.yaml; what is not named is as it stands there.
-`settings` may also be a list of such mappings, for settings that change together.
+`settings` may also be a list of such mappings, for settings that change together. `budget: [0.25, 1, 4]` trains for a
+quarter of the epochs, for as many as there are, and for four times as many; the schedule is stretched.
+
+`settings` at the top hold for all blocks that do not say otherwise; there `models.*.epochs` is that of any model.
+`squares: true` at the top keeps what painters paint of the showcase squares, squares/<key>.png.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,8 +38,10 @@ from notsoclevr.config import PARAMS, check, configure, read_yaml
 from notsoclevr.errors import StudyError
 from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS
-from notsoclevr.recipes import FORBID, Count, Seed
+from notsoclevr.recipes import FORBID, Count, Positive, Recipe, Seed, Switch
 from notsoclevr.splits import SPLITS
+
+BUDGET = "budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +53,14 @@ class _Block:
     split: str | list[str]
     seed: Seed | list[Seed]
     settings: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
+    budget: Positive | list[Positive] = 1.0
 
     def __post_init__(self) -> None:
         for axis, known in (("model", MODELS), ("split", SPLITS)):
             if unknown := [name for name in _as_list(getattr(self, axis)) if name not in known]:
                 raise ValueError(f"{axis} is {unknown[0]!r}, which is no {axis}; there are {', '.join(known)}")
         settings = {name: value for mapping in _as_list(self.settings) for name, value in mapping.items()}
-        axes = {name: getattr(self, name) for name in ("model", "split", "seed", "settings")}
+        axes = {name: getattr(self, name) for name in ("model", "split", "seed", "settings", BUDGET)}
         for name, value in (axes | {f"settings.{name}": value for name, value in settings.items()}).items():
             if value == []:
                 raise ValueError(f"{name} is an empty list; it takes at least one value")
@@ -64,8 +71,9 @@ class _Block:
             raise ValueError(f"settings.{foreign[0]} is no setting here; it takes {wanted}")
 
     def combinations(self) -> Iterator[tuple[str, str, int, Mapping[str, Any]]]:
-        """Yield model, split, seed and settings of every experiment."""
-        for settings in _as_list(self.settings):
+        """Yield model, split, seed and settings, the budget among them, of every experiment."""
+        for own in _as_list(self.settings):
+            settings = own | {BUDGET: self.budget}
             axes = (self.model, self.split, self.seed, *settings.values())
             for model, split, seed, *values in itertools.product(*map(_as_list, axes)):
                 yield model, split, seed, dict(zip(settings, values, strict=True))
@@ -77,7 +85,9 @@ class _File:
 
     about: str
     experiments: Annotated[list[_Block], Field(min_length=1)]
+    settings: dict[str, Any] = field(default_factory=dict)
     measure_every: Count = 1
+    squares: Switch = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +99,14 @@ class Trial:
         settings: Where it differs from those of the same variant, model and split, as a person would write it.
         experiment: What to train.
         measure_every: Epochs from one measurement to the next.
+        squares: What a painter paints of the showcase is kept.
     """
 
     variant: str
     settings: str
     experiment: Experiment
     measure_every: int
+    squares: bool = False
 
     @cached_property
     def content(self) -> dict[str, str]:
@@ -143,6 +155,10 @@ class Study:
         """The table of its experiments over their seeds."""
         return self.path.with_name("summary.csv")
 
+    def squares(self, key: str) -> Path:
+        """The picture of what the painter of a row paints of the showcase, beside each other."""
+        return self.path.with_name("squares") / f"{key}.png"
+
 
 def text(value: Any) -> str:
     """Return a value as tables have it."""
@@ -179,11 +195,15 @@ def load_study(path: Path, root: Path) -> Study:
     trials: dict[str, Trial] = {}
     for variant, model, split, seed, settings in chosen:
         own = [name for name in settings if name in varied[variant, model, split]]
+        for_all = {name.replace("models.*", f"models.{model}"): value for name, value in file.settings.items()}
+        overrides = for_all | {name: value for name, value in settings.items() if name != BUDGET} | {"seed": seed}
+        experiment = configure(params, overrides, path).experiment(model, split)
         trial = Trial(
             variant=variant,
             settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in own),
-            experiment=configure(params, {"seed": seed, **settings}, path).experiment(model, split),
+            experiment=replace(experiment, recipe=_stretched(experiment.recipe, settings[BUDGET])),
             measure_every=file.measure_every,
+            squares=file.squares,
         )
         if twin := trials.get(trial.key):
             raise StudyError(
@@ -191,6 +211,14 @@ def load_study(path: Path, root: Path) -> Study:
             )
         trials[trial.key] = trial
     return Study(path=path, about=file.about, trials=list(trials.values()))
+
+
+def _stretched(recipe: Recipe, budget: float) -> Recipe:
+    """Return a recipe with so many times its epochs, and no more warm-up than leaves one of them."""
+    if budget == 1:
+        return recipe
+    epochs = max(1, round(recipe.epochs * budget))
+    return replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, epochs - 1))
 
 
 def _as_list(value: Any) -> list[Any]:

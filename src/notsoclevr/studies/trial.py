@@ -6,17 +6,21 @@ import logging
 import random
 import signal
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+from matplotlib.image import imsave
 
-from notsoclevr.dataset import generate
+from notsoclevr.dataset import SHOWCASE, generate
 from notsoclevr.errors import describe
 from notsoclevr.evaluation import Canvas, summarise
-from notsoclevr.studies.rows import BY_EPOCH, MEASURED, Row, make_row
+from notsoclevr.studies.rows import BY_EPOCH, MEASURED, SQUARES, Row, make_row
 from notsoclevr.studies.spec import Trial
+from notsoclevr.tasks import Floats
 from notsoclevr.training import import_tensorflow, train
 
 _alone = threading.Lock()  # Keras has one random state a process; a worker of a cluster may have several threads
@@ -66,13 +70,25 @@ def _measure(trial: Trial) -> dict[str, Any]:
     keras.backend.clear_session()
     experiment = trial.experiment
     split = experiment.split(generate())
+    canvas = Canvas.of(split)
+    showcase = np.array([canvas.place(centre) for centre in SHOWCASE])
     with _own_random(experiment.seed):
         fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
-    metrics = summarise(experiment, Canvas.of(split), fit.outputs, fit.history, fit.network)
+    metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network)
     perfect = metrics["epochs_to_perfect"]
     values = metrics | {
         "seconds_to_perfect": perfect and round(sum(fit.epoch_seconds[: int(perfect)]), 2),
         "train_seconds": round(sum(fit.epoch_seconds), 2),
         BY_EPOCH: " ".join(f"{row['test_exact']:.4g}" for row in fit.history),
     }
-    return {name: values[name] for name in MEASURED if name in values}
+    measured = {name: values[name] for name in MEASURED if name in values}
+    if trial.squares and experiment.task.paints:
+        measured[SQUARES] = _picture(experiment.task.predictions(fit.outputs[showcase]))
+    return measured
+
+
+def _picture(images: Floats) -> str:
+    """Return images, (n, 64, 64) from 0 to 1, beside each other as the text of a PNG file, base64."""
+    file = BytesIO()
+    imsave(file, np.hstack([*images]), cmap="gray", vmin=0, vmax=1, format="png")
+    return b64encode(file.getvalue()).decode()
