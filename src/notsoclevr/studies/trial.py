@@ -71,7 +71,6 @@ def _measure(trial: Trial) -> dict[str, Any]:
     experiment = trial.experiment
     split = experiment.split(generate())
     canvas = Canvas.of(split)
-    showcase = np.array([canvas.place(centre) for centre in SHOWCASE])
     with _own_random(experiment.seed):
         fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
     metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network)
@@ -83,7 +82,8 @@ def _measure(trial: Trial) -> dict[str, Any]:
     }
     measured = {name: values[name] for name in MEASURED if name in values}
     if trial.squares and experiment.task.paints:
-        measured[SQUARES] = _picture(experiment.task.predictions(fit.outputs[showcase]))
+        showcase = fit.outputs[[canvas.place(centre) for centre in SHOWCASE]]
+        measured[SQUARES] = _picture(experiment.task.predictions(showcase))
     return measured
 
 
