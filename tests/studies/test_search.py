@@ -27,7 +27,7 @@ from notsoclevr.models import MODELS
 from notsoclevr.studies import search
 from notsoclevr.studies.log import StudyLog
 from notsoclevr.studies.rows import make_row
-from notsoclevr.studies.search_rows import Chosen, Row, apply_recipe, best, choose
+from notsoclevr.studies.search_rows import Chosen, Row, apply_recipe, best, choose, trial_scores
 from notsoclevr.studies.search_space import Space, load_space
 from notsoclevr.studies.spec import Trial
 
@@ -35,7 +35,7 @@ from ..conftest import ROOT, run_command, store_uri
 
 MODEL = "coordconv_regressor"
 SPACE = yaml.safe_load((ROOT / "studies/search/space.yaml").read_text("utf-8"))
-SHRUNK = {"trials": 9, "together": 3, "best": 2, "seeds": [1001, 1002]}
+SHRUNK = {"trials": 9, "together": 3, "more_seeds": [2001, 2002], "best": 2, "seeds": [1001, 1002]}
 Toy = Callable[[Trial], dict[str, Any]]
 
 
@@ -150,8 +150,9 @@ def test_all_models_have_one_space_and_one_protocol(model: str) -> None:
     recipe = {"operations", *load(ROOT / "params.yaml").models[model].__dataclass_fields__}
     assert [setting.name for setting in space.settings] == [name for name in SPACE["space"] if name in recipe]
     assert space.trials >= 40
-    assert (space.best, len(space.seeds)) == (5, 5)
-    assert not {0, *range(30)} & {space.seed, *space.seeds}  # neither the committed seed nor those of studies/seeds
+    assert (space.best, len(space.more_seeds), len(space.seeds)) == (5, 4, 5)
+    # neither the committed seed nor those of studies/seeds
+    assert not {0, *range(30)} & {space.seed, *space.more_seeds, *space.seeds}
     assert space.examples == 2509
     for setting in space.settings:
         shared = SPACE["space"][setting.name]
@@ -167,6 +168,7 @@ def test_the_protocol_says_what_the_space_says() -> None:
         assert f"| {ceiling:,} |" in page
     assert "**Forty trials" in page and SPACE["trials"] == 40
     assert "eight at a time" in page and SPACE["together"] == 8
+    assert "2001 to 2004" in page and SPACE["more_seeds"] == [2001, 2002, 2003, 2004]
     assert "1001 to 1005" in page and SPACE["seeds"] == [1001, 1002, 1003, 1004, 1005]
 
 
@@ -227,7 +229,9 @@ def test_a_bad_space_is_refused_with_the_path_of_the_key(home: Path, change: dic
     [
         ({"trials": 0}, "trials is 0"),
         ({"seeds": [1001, 1001]}, "seeds is [1001, 1001]; it takes seeds that are all different"),
-        ({"seeds": [1000]}, "seeds is [1000]; it takes seeds that are all different, and not 1000"),
+        ({"seeds": [1000]}, "seeds is [1000]; it takes seeds that are all different, and no other list has"),
+        ({"more_seeds": [1000]}, "more_seeds is [1000]; it takes seeds that are all different"),
+        ({"more_seeds": [1001]}, "seeds is [1001, 1002]; it takes seeds that are all different, and no other list has"),
         ({"ceiling": {"rendering": 3.0}}, "ceiling.regression is missing"),
         ({"validation": {"diagonal": {}}}, "validation.diagonal is no split; there are uniform, quadrant"),
         ({"validation": {"quadrant": {"corner": "middle"}}}, "validation.quadrant.corner is 'middle'"),
@@ -275,10 +279,12 @@ def test_a_search_ends_with_a_recipe_and_never_sees_a_test_position(
     chosen = run(workers)
     rows = lines(space)
     assert [row["trial"] for row in rows if row["seed"] == "1000"] == [f"{number}" for number in range(9)]
-    assert len(rows) == 9 + 2 * 2
+    assert len(rows) == 9 + 2 + 2 * 2
+    (exact,) = (row["trial"] for row in rows[:9] if row["quadrant_validation_exact"] == "1.0")
+    assert [row["seed"] for row in rows if row["trial"] == exact] == ["1000", "1001", "1002", "2001", "2002"]
     written = yaml.safe_load(space.recipe_file.read_text("utf-8"))["models"][MODEL]
     assert chosen.row.recipe and written == asdict(chosen.row.recipe)
-    assert {each.experiment.seed for each in workers.done} == {1000, 1001, 1002}
+    assert {each.experiment.seed for each in workers.done} == {1000, 1001, 1002, 2001, 2002}
     config = load(home / "params.yaml")
     splits = {each.experiment.split for each in workers.done}
     hidden = {split: places(config.splits[name](full).test) for name, split in space.splits.items()}
@@ -450,6 +456,20 @@ def test_among_equals_fewer_operations_win_and_one_answer_outweighs_them_all(hom
     assert dearer and cheaper and dearer > cheaper
 
 
+def test_a_trial_that_is_exact_with_more_seeds_outweighs_a_cheaper_one(home: Path) -> None:
+    space = space_of(home)
+    cheap = [row(space, 0, 1000, (1, 1), 1), row(space, 0, 2001, (1, 0.9), 1)]
+    lucky = [row(space, 1, 1000, (1, 1), 2), row(space, 1, 2001, (1, 1), 2), row(space, 1, 2002, (0.5, 0), 2)]
+    sure = [row(space, 2, seed, (1, 1), 3) for seed in (1000, 2001, 2002)]
+    near = [row(space, 3, 1000, (1, 0.999), 1)]
+    rows = [*cheap, *lucky, *sure, *near]
+    scores = trial_scores(space, rows[::-1])
+    assert [scores[trial] for trial in range(4)] == pytest.approx([1.95, 2.25, 3, 0.9995], abs=1e-5)
+    assert [each.trial for each in best(space, rows)] == [2, 1]
+    failed = replace(row(space, 1, 2002, (1, 1)), state="failed")
+    assert trial_scores(space, [*lucky[:2], failed]) == {1: 2}
+
+
 def test_a_recipe_goes_into_params_and_leaves_the_rest(home: Path) -> None:
     path = home / "params.yaml"
     path.write_text(path.read_text("utf-8").replace("    pixel_value: 64\n", "    pixel_value: 64 # bright\n"), "utf-8")
@@ -506,11 +526,11 @@ def test_a_changed_space_is_another_search(home: Path, searched: Space, run: Cal
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda text: text[:-5], "trials.csv, line 14: "),
-        (lambda text: text.rstrip("\n"), "trials.csv, line 14: was cut"),
+        (lambda text: text[:-5], "trials.csv, line 16: "),
+        (lambda text: text.rstrip("\n"), "trials.csv, line 16: was cut"),
         (lambda text: text.replace("complete", "com,plete", 1), "was cut or edited"),
         (lambda text: text.replace("learning_rate", "rate"), "has other columns than its space"),
-        (lambda text: text + text.splitlines(keepends=True)[-1], "line 15: its trial has a row already"),
+        (lambda text: text + text.splitlines(keepends=True)[-1], "line 17: its trial has a row already"),
         (lambda text: text.replace("\n0,1000", "\nx,1000"), "line 2: trial is 'x', which is no number"),
         (lambda text: "", "cannot be read"),
     ],

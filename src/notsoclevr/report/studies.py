@@ -13,6 +13,7 @@ from notsoclevr.dataset import SHOWCASE, generate
 from notsoclevr.evaluation import Canvas
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
+from notsoclevr.report import searches
 from notsoclevr.report import study_figures as figures
 from notsoclevr.report.comparison_figures import Painted, save_painted
 from notsoclevr.report.markdown import quantity, share, span, success, table
@@ -46,6 +47,7 @@ def write(reports: Path, root: Path) -> None:
         "that answered all 3,136 examples exactly. docs/studies.md says how a study is run.",
         "",
     ]
+    lines += searches.section(reports, root)
     for name in names:
         lines += _section(load_study(paths[name], root), reports)
     with atomic_write(reports / "studies.md") as page:

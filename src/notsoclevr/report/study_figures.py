@@ -22,12 +22,13 @@ from notsoclevr.studies.rows import is_perfect
 from notsoclevr.tasks import METRICS
 
 
-def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame]) -> None:
+def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame], asked: str = "the test set") -> None:
     """Write every run of a study as a dot: how much of its test set it ended exact on, a line a kind of run.
 
     Args:
         path: The picture.
         kinds: What to call a line, and its runs, none of which failed; each split has a panel.
+        asked: What was asked in place of the test set.
     """
     splits = [split for split in SPLITS if any((runs["split"] == split).any() for runs in kinds.values())]
     figure = Figure(figsize=(3.4 + 3.4 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
@@ -39,7 +40,7 @@ def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame]) -> None:
                 axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
         axes.text(1.05, -0.95, "perfect (95 % interval)", fontsize=8, va="center", color=figures.INK)
         axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
-        axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel="exact on the test set")
+        axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel=f"exact on {asked}")
         axes.set_title(split, fontsize=10)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.xaxis.label.set_size(8)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from notsoclevr.recipes import Recipe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.engine import LOST, outcome
 from notsoclevr.studies.log import Child, StudyLog, close_log, log_children, open_log
-from notsoclevr.studies.search_journal import Journal, Outcome, State
+from notsoclevr.studies.search_journal import Journal, Outcome
 from notsoclevr.studies.search_rows import (
     MEASURED,
     Chosen,
@@ -36,8 +37,9 @@ from notsoclevr.studies.search_rows import (
     save_lines,
     save_recipe,
     to_line,
+    trial_scores,
 )
-from notsoclevr.studies.search_space import GIGA, OPERATIONS, Space, settle
+from notsoclevr.studies.search_space import GIGA, OPERATIONS, Space, State, settle
 from notsoclevr.studies.spec import Trial, fingerprint, text
 from notsoclevr.studies.trial import run_trial
 from notsoclevr.training import import_tensorflow
@@ -171,11 +173,22 @@ class _Search:
             numbers = range(first, min(first + self._space.together, self._space.trials))
             runs = [self._trial(number) for number in numbers]  # all of a round are proposed before any is trained
             self._finish(runs)
-            rows = {row.trial: row for row in self.rows}
+            self._go_on(runs)
+            scores = trial_scores(self._space, self.rows)
             for run in runs:
                 if run.trial:
-                    row = rows[run.number]
-                    self._journal.tell(run.trial, row.state, row.score(self._space))
+                    assert run.state
+                    self._journal.tell(run.trial, run.state, scores.get(run.number))
+
+    def _go_on(self, runs: Sequence[_Run]) -> None:
+        """Train the trials of a round with more seeds, each for as long as all that it answers is exact."""
+        for before, seed in pairwise([self._space.seed, *self._space.more_seeds]):
+            exact = {row.trial for row in self.rows if row.exact and row.seed == before}
+            runs = [replace(run, seed=seed, trial=None, state=None) for run in runs if run.number in exact]
+            for run in runs:
+                self._recall(run)
+            self._bar.total = (self._bar.total or 0) + len(runs)
+            self._finish(runs)
 
     def train_best_again(self) -> None:
         """Train the best trials with the other seeds."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.samplers import TPESampler
@@ -16,11 +16,10 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from notsoclevr.errors import StudyError, describe
-from notsoclevr.studies.search_space import DIGITS, Setting, Space
+from notsoclevr.studies.search_space import DIGITS, Setting, Space, State
 
 Outcome = dict[str, str]
 Training = tuple[int, int, str]  # trial, seed, split
-State = Literal["complete", "pruned", "failed"]
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",

@@ -18,8 +18,7 @@ from notsoclevr.config import configure, read_yaml
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.recipes import Recipe
-from notsoclevr.studies.search_journal import State
-from notsoclevr.studies.search_space import GIGA, Space
+from notsoclevr.studies.search_space import GIGA, Space, State
 from notsoclevr.studies.spec import text
 
 MEASURED = {"train_exact": "train_exact", "test_exact": "validation_exact", "test_loss": "validation_loss"}
@@ -52,8 +51,13 @@ class Row:
     operations: int
     outcomes: Mapping[str, Mapping[str, str]]
 
+    @property
+    def exact(self) -> bool:
+        """Whether every validation example of every split was answered exactly."""
+        return self.state == "complete" and all(float(each["test_exact"]) == 1 for each in self.outcomes.values())
+
     def score(self, space: Space) -> float | None:
-        """Compute the one number that decides, see docs/protocol.md; None if it did not finish."""
+        """Compute what it is worth with its seed, see docs/protocol.md; None if it did not finish."""
         if self.state != "complete":
             return None
         exact = [float(outcome["test_exact"]) for outcome in self.outcomes.values()]
@@ -73,14 +77,33 @@ class Chosen:
     lowest: float
 
 
-def best(space: Space, rows: Iterable[Row]) -> list[Row]:
+def trial_scores(space: Space, rows: Iterable[Row]) -> dict[int, float]:
+    """Compute the one number that decides, of each trial that finished.
+
+    It counts the seeds with which all was exact, and adds what the trial is worth with the last seed.
+
+    Args:
+        space: Of the search.
+        rows: All rows; those of a trial with further seeds are there for as long as all was exact.
+    """
+    scores: dict[int, float] = {}
+    for place, seed in enumerate([space.seed, *space.more_seeds]):
+        for row in rows:
+            score = row.score(space)
+            if row.seed == seed and (place or score is not None):
+                scores[row.trial] = place + (score or 0)
+    return scores
+
+
+def best(space: Space, rows: Sequence[Row]) -> list[Row]:
     """Return the trials of the highest score, as many as are trained again; of equals, the earlier.
 
     Raises:
         StudyError: No trial finished.
     """
+    scores = trial_scores(space, rows)
     rows = [row for row in rows if row.seed == space.seed]
-    scored = [(score, row) for row in rows if (score := row.score(space)) is not None]
+    scored = [(scores[row.trial], row) for row in rows if row.trial in scores]
     if not scored:
         why = next((f"; the first that failed: {row.error}" for row in rows if row.error), "")
         raise StudyError(f"{space.trials_file}: none of {len(rows)} trials finished{why}", exit_status=1)

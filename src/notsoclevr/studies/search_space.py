@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -31,6 +31,8 @@ FILE = "space.yaml"
 OPERATIONS = "operations"  # share of the ceiling, from which the epochs follow
 DIGITS = 3  # of a number that is sampled
 GIGA = 10**9
+
+State = Literal["complete", "pruned", "failed"]  # how a trial ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class _File:
     trials: Count
     together: Count
     seed: Seed
+    more_seeds: list[Seed]
     best: Count
     seeds: Annotated[list[Seed], Field(min_length=1)]
     ceiling: dict[str, Positive]
@@ -105,8 +108,12 @@ class _File:
     space: dict[str, Any]
 
     def __post_init__(self) -> None:
-        if len({self.seed, *self.seeds}) <= len(self.seeds):
-            raise ValueError(f"seeds is {self.seeds}; it takes seeds that are all different, and not {self.seed}")
+        used = [self.seed]
+        for name in ("more_seeds", "seeds"):
+            own = getattr(self, name)
+            used += own
+            if len({*used}) < len(used):
+                raise ValueError(f"{name} is {own}; it takes seeds that are all different, and no other list has")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +132,8 @@ class Space:
         model: The model.
         trials: How many configurations are tried.
         together: How many of them are proposed at a time.
-        seed: Of the proposals and of the trainings of every trial.
+        seed: Of the proposals and of the first trainings of every trial.
+        more_seeds: Of the further trainings of a trial, one after the other for as long as all is exact.
         best: How many are trained again.
         seeds: Of these trainings.
         ceiling: Floating-point operations that a training may cost.
@@ -139,6 +147,7 @@ class Space:
     trials: int
     together: int
     seed: int
+    more_seeds: Sequence[int]
     best: int
     seeds: Sequence[int]
     ceiling: float
@@ -173,7 +182,7 @@ class Space:
         base = {name: value for name, value in asdict(self.base).items() if name not in searched}
         settings = [asdict(setting) for setting in self.settings]
         splits = {name: asdict(split) for name, split in self.splits.items()}
-        names = ("model", "together", "seed", "ceiling")
+        names = ("model", "together", "seed", "more_seeds", "ceiling")
         content = {name: getattr(self, name) for name in names} | {"base": base, "all": settings, "splits": splits}
         return fingerprint({name: json.dumps(value) for name, value in content.items()})
 
@@ -248,7 +257,7 @@ def load_space(folder: Path, root: Path) -> Space:
     return Space(
         folder=folder,
         model=model,
-        **{name: getattr(file, name) for name in ("trials", "together", "seed", "best", "seeds")},
+        **{name: getattr(file, name) for name in ("trials", "together", "seed", "more_seeds", "best", "seeds")},
         ceiling=file.ceiling[task] * GIGA,
         splits={
             name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))

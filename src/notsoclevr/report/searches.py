@@ -1,0 +1,99 @@
+"""The searches for recipes in reports/studies.md: how many trials of each model were right, and what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from notsoclevr.files import atomic_write
+from notsoclevr.models import MODELS
+from notsoclevr.report.markdown import NONE, success, table
+from notsoclevr.report.study_figures import save_strips
+from notsoclevr.studies.search_rows import load_lines
+from notsoclevr.studies.search_space import Space, load_space
+
+Lines = Mapping[tuple[int, int], Mapping[str, str]]
+
+
+def section(reports: Path, root: Path) -> list[str]:
+    """Write figures/search.png, and return what studies.md says of the searches; nothing where none has begun.
+
+    Args:
+        reports: Where to.
+        root: The repository.
+
+    Raises:
+        StudyError: A space, or the trials of a search, are not what they should be.
+    """
+    folders = [root / "studies" / "search" / model for model in MODELS]
+    spaces = [load_space(folder, root) for folder in folders if (folder / "trials.csv").exists()]
+    if not spaces:
+        return []
+    searches = [(space, load_lines(space)) for space in spaces]
+    kinds = {MODELS[space.model].title: _trials(space, lines) for space, lines in searches}
+    with atomic_write(reports / "figures" / "search.png") as path:
+        save_strips(path, kinds, "the validation positions")
+    header = ["model", "trials", "pruned", "failed", "exact", "the best again", "recipe", "its lowest score", "GFLOP"]
+    said = "Trials of the searches for recipes"
+    return [
+        "## search",
+        "",
+        "Where the recipes of params.yaml come from, as docs/protocol.md has it. *exact*: trials that answer all",
+        "validation positions of both splits; *the best again*: trainings of the best trials with other seeds that do;",
+        "*recipe*: the trial that was chosen, and its lowest score with these seeds.",
+        "",
+        f"![{said}](figures/search.png)",
+        "",
+        *table(header, [_row(space, lines) for space, lines in searches], words=1),
+        "",
+    ]
+
+
+def _trials(space: Space, lines: Lines) -> pd.DataFrame:
+    """Return the trials as the strips take them: a row a trial and split that it was trained on."""
+    rows = [
+        {
+            "model": space.model,
+            "split": split,
+            "train_exact": float(line[f"{split}_train_exact"]),
+            "test_exact": float(line[f"{split}_validation_exact"]),
+        }
+        for (_, seed), line in lines.items()
+        for split in space.splits
+        if seed == space.seed and line[f"{split}_validation_exact"]
+    ]
+    return pd.DataFrame(rows, columns=["model", "split", "train_exact", "test_exact"])
+
+
+def _row(space: Space, lines: Lines) -> list[str]:
+    trials = [line for (_, seed), line in lines.items() if seed == space.seed]
+    again = [line for (_, seed), line in lines.items() if seed in space.seeds]
+    states = [line["state"] for line in trials]
+    return [
+        MODELS[space.model].title,
+        f"{len(trials)} of {space.trials}",
+        *(str(states.count(state)) for state in ("pruned", "failed")),
+        _exact(space, trials),
+        _exact(space, again) if again else NONE,
+        *_chosen(again if space.recipe_file.exists() else []),
+    ]
+
+
+def _chosen(again: Sequence[Mapping[str, str]]) -> tuple[str, str, str]:
+    """Return trial, lowest score with the other seeds and cost of the recipe, as docs/protocol.md chooses it."""
+    if not again:
+        return NONE, NONE, NONE
+    lowest: dict[int, float] = {}
+    for line in again:
+        trial = int(line["trial"])
+        lowest[trial] = min(lowest.get(trial, 1), float(line["score"] or "-inf"))
+    chosen = max(lowest, key=lambda trial: (lowest[trial], -trial))
+    cost = next(line["gflop"] for line in again if line["trial"] == str(chosen))
+    return str(chosen), f"{lowest[chosen]:.4f}", f"{float(cost):,.0f}"
+
+
+def _exact(space: Space, lines: Sequence[Mapping[str, str]]) -> str:
+    exact = [all(line[f"{split}_validation_exact"] == "1.0" for split in space.splits) for line in lines]
+    return success(sum(exact), len(exact))
