@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from notsoclevr.report import searches
+from notsoclevr.studies.search_rows import Row, save_lines, to_line
+from notsoclevr.studies.search_space import Space, load_space
+
+from ..conftest import ROOT
+
+# trial, seed, share of exact answers on both validation splits
+TRIALS = [(0, 1000, (1.0, 1.0)), (1, 1000, (1.0, 0.5)), (2, 1000, (0.25,)), (0, 2001, (1.0, 0.75))]
+AGAIN = [(0, 1001, (1.0, 0.5)), (0, 1002, (1.0, 1.0)), (1, 1001, (1.0, 1.0)), (1, 1002, (1.0, 0.75))]
+
+
+def make_row(space: Space, trial: int, seed: int, exact: Sequence[float]) -> Row:
+    outcomes = {
+        split: {"train_exact": "1.0", "test_exact": f"{share}", "test_loss": "0.1"}
+        for split, share in zip(space.splits, exact, strict=False)
+    }
+    return Row(
+        trial=trial,
+        seed=seed,
+        state="complete" if len(exact) == 2 else "pruned",
+        error="",
+        values={setting.name: setting.choices[0] if setting.choices else setting.low for setting in space.settings},
+        recipe=space.base,
+        operations=(trial + 1) * 10**12,
+        outcomes=outcomes,
+    )
+
+
+def make_search(root: Path, trials: Sequence[tuple[int, int, Sequence[float]]]) -> Space:
+    folder = root / "studies" / "search"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "params.yaml", root)
+    shutil.copy(ROOT / "studies" / "search" / "space.yaml", folder)
+    space = load_space(folder / "deconv_painter", root)
+    rows = [make_row(space, *trial) for trial in trials]
+    save_lines(space, {(row.trial, row.seed): to_line(space, row) for row in rows})
+    return space
+
+
+def test_where_nothing_was_searched_nothing_is_said(tmp_path: Path) -> None:
+    assert searches.section(tmp_path / "reports", tmp_path) == []
+    assert not (tmp_path / "reports").exists()
+
+
+def test_trials_are_counted_and_the_recipe_is_that_of_the_protocol(tmp_path: Path) -> None:
+    space = make_search(tmp_path, TRIALS)
+    page = searches.section(tmp_path / "reports", tmp_path)
+    start = "| deconv painter | 3 of 40 | 1 | 0 | 1 of 3 (1 to 91 %)"
+    assert f"{start} | – | – | – | – |" in page  # noqa: RUF001
+    assert (tmp_path / "reports" / "figures" / "search.png").stat().st_size > 5000
+
+    make_search(tmp_path, TRIALS + AGAIN)
+    space.recipe_file.write_text("models: {}", "utf-8")
+    page = searches.section(tmp_path / "reports", tmp_path)
+    assert f"{start} | 2 of 4 (7 to 93 %) | 1 | 0.8750 | 2,000 |" in page
