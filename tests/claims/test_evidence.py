@@ -8,11 +8,12 @@ from notsoclevr.claims.evidence import Sources
 from notsoclevr.errors import StudyError
 
 from ..conftest import ROOT
+from ..report.test_searches import make_search
 from .toy import FAST, a_test, fill, judge_one
 
 
-def test_the_sources_are_the_studies_and_the_ramps(root: Path) -> None:
-    assert Sources(root).names == ["toy", "ramps"]
+def test_the_sources_are_the_studies_the_searches_and_the_ramps(root: Path) -> None:
+    assert Sources(root).names == ["toy", "search", "ramps"]
     table = Sources(root)["toy"].table
     assert len(table) == 13
     assert set(table["missing"]) == {"no row"}
@@ -29,6 +30,20 @@ def test_the_sources_are_the_studies_and_the_ramps(root: Path) -> None:
 def test_the_ramps_are_exact() -> None:
     table = Sources(ROOT)["ramps"].table
     assert dict(zip(table["task"], table["exact"], strict=True)) == {"regression": 1.0, "classification": 1.0}
+
+
+def test_trials_of_a_search_count_as_they_ended(root: Path) -> None:
+    test = a_test(study="search", where={"model": "deconv_painter", "split": "quadrant"}, column=None)
+    test |= {"statistic": "share_perfect", "at_least": 0.02}
+    make_search(root, [(trial, 1000, (1.0, 1.0) if trial == 3 else (0.5,)) for trial in range(39)])
+    unfinished = judge_one(root, test)
+    assert unfinished.verdict == "not tested"
+    (missing,) = unfinished.findings[0].sides[0].missing
+    assert missing["experiment"] == "search: deconv_painter-quadrant, 1 of 40 trials"
+    make_search(root, [(trial, 1000, (1.0, 1.0) if trial == 3 else (0.5,)) for trial in range(40)])
+    (finding,) = judge_one(root, test).findings
+    assert finding.value == 1 / 40
+    assert finding.passes
 
 
 def test_a_column_that_does_not_apply_is_refused(root: Path) -> None:

@@ -17,8 +17,8 @@ from .toy import FAST, SLOW, a_test, claim_of, judge_all, judge_one
 @pytest.mark.parametrize(
     ("test", "says"),
     [
-        (a_test(study="toys"), "tests.0.study is 'toys'; there are toy, ramps"),
-        (a_test(study="../toy"), "there are toy, ramps"),
+        (a_test(study="toys"), "tests.0.study is 'toys'; there are toy, search, ramps"),
+        (a_test(study="../toy"), "there are toy, search, ramps"),
         (a_test(column="test_exat"), "tests.0.column is 'test_exat'; toy has parameters"),
         (a_test(column="learning_rate"), "tests.0.column is 'learning_rate'"),
         (a_test(column="error"), "tests.0.column is 'error'"),
@@ -103,4 +103,4 @@ def test_the_real_ledger_asks_for_what_the_studies_have() -> None:
                 # what is measured within so many epochs
                 if test.within_epochs is not None:
                     assert test.within_epochs >= chosen["measure_every"].astype(int).max(), claim.id
-    assert used == {"ramps", "seeds", "ablations", "replication"}
+    assert used == {"ramps", "search", "seeds", "ablations", "replication"}

@@ -1,13 +1,14 @@
 """Evidence: the rows that claims are held to, and the experiments that should have one.
 
-A source of rows is a study, a folder of studies/, or "ramps": the coordinate transform without training of
-`notsoclevr.claims.ramps`, computed here over the whole dataset.
+A source of rows is a study, a folder of studies/; "search": the trials of the searches for recipes; or "ramps": the
+coordinate transform without training of `notsoclevr.claims.ramps`, computed here over the whole dataset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from notsoclevr.claims import ramps
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.studies.rows import CONTENT, MEASURED, load_table
+from notsoclevr.studies.search_rows import load_lines
+from notsoclevr.studies.search_space import load_space
 from notsoclevr.studies.spec import load_study, text
 from notsoclevr.tasks import METRICS, TASKS
 
@@ -50,7 +53,8 @@ class Sources:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._opened: dict[str, Source] = {}
-        self.names = [*(path.parent.name for path in sorted(root.glob("studies/*/study.yaml"))), "ramps"]
+        self._others: dict[str, Callable[[], Source]] = {"search": partial(_open_searches, root), "ramps": _open_ramps}
+        self.names = [*(path.parent.name for path in sorted(root.glob("studies/*/study.yaml"))), *self._others]
 
     def __getitem__(self, name: str) -> Source:
         """Return a source of `names`.
@@ -59,7 +63,8 @@ class Sources:
             StudyError: Its files are not what they should be.
         """
         if name not in self._opened:
-            self._opened[name] = _open_ramps() if name == "ramps" else _open_study(name, self._root)
+            open_source = self._others.get(name) or partial(_open_study, name, self._root)
+            self._opened[name] = open_source()
         return self._opened[name]
 
 
@@ -77,6 +82,29 @@ def _open_study(name: str, root: Path) -> Source:
     missing = ("failed: " + error).where(error != "", "").fillna("no row")
     table = table.assign(experiment=experiment.str.rstrip(), missing=missing)
     return Source(name=name, content=content, measured=MEASURED, table=table)
+
+
+def _open_searches(root: Path) -> Source:
+    """Open the trials of all models: what each answered with its first seed, on each split."""
+    rows: list[dict[str, Any]] = []
+    for model in MODELS:
+        space = load_space(root / "studies" / "search" / model, root)
+        trials = [line for (_, seed), line in load_lines(space).items() if seed == space.seed]
+        for split in space.splits:
+            own = {"model": model, "split": split, "seed": str(space.seed)}
+            for line in trials:
+                shares = {
+                    "train_exact": float(line[f"{split}_train_exact"] or "nan"),
+                    "test_exact": float(line[f"{split}_validation_exact"] or "nan"),
+                }
+                experiment = f"search: {model}-{split} trial {line['trial']}"
+                rows.append(own | shares | {"trial": line["trial"], "experiment": experiment, "missing": ""})
+            if len(trials) < space.trials:
+                experiment = f"search: {model}-{split}, {space.trials - len(trials)} of {space.trials} trials"
+                rows.append(own | {"trial": "", "experiment": experiment, "missing": "no row"})
+    content, measured = ("model", "split", "trial"), ("train_exact", "test_exact")
+    table = pd.DataFrame(rows, columns=[*content, "seed", *measured, "experiment", "missing"])
+    return Source(name="search", content=content, measured=measured, table=table)
 
 
 def _open_ramps() -> Source:

@@ -58,7 +58,7 @@ class Test:
     """One condition of a claim.
 
     Args:
-        study: Where the rows are: a folder of studies/, or "ramps".
+        study: Where the rows are: a folder of studies/, "search" or "ramps".
         where: Which they are: columns to a value or a list of values, all of which must be there.
         statistic: Of the values of all those rows; "share_perfect" is the share of runs that ended perfect, with every
             example of the training set and the test set answered exactly.
