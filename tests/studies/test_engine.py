@@ -175,7 +175,6 @@ def strange_lines(stderr: str) -> list[str]:
 @pytest.mark.parametrize(
     ("how", "whom", "status"),
     [
-        (signal.SIGINT, os.kill, 130),
         (signal.SIGINT, os.killpg, 130),  # Ctrl-C: the terminal tells the workers too
         (signal.SIGTERM, os.kill, 143),
         (signal.SIGKILL, os.kill, -9),
