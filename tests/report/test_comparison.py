@@ -37,7 +37,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_tables_have_the_columns_that_others_read(tmp_path: Path, cells: list[Cell]) -> None:
-    comparison.write(tmp_path, cells)
+    comparison.write(tmp_path, cells, {})
     assert (tmp_path / "comparison.csv").read_text().splitlines()[0] == COLUMNS
     classifier, regressor, painter, deconv = read(tmp_path / "comparison.csv")
     assert (classifier["train_exact"], classifier["test_exact"], classifier["tutorial_train"]) == ("1.0", "0.0", "1.0")
@@ -62,18 +62,26 @@ def test_tables_have_the_columns_that_others_read(tmp_path: Path, cells: list[Ce
 
 
 def test_markdown_has_a_row_a_cell(cells: list[Cell]) -> None:
-    text = comparison.markdown(cells)
+    text = comparison.markdown(cells, {})
     assert text.count("| quadrant |") == len(cells)
     row = next(line for line in text.splitlines() if line.startswith("| deconv painter"))
-    assert "| 100 % | 0 % | 0.000 | 30 epochs, 3,441 GFLOP | never | – | IoU 0.36 |" in row  # noqa: RUF001
+    assert row.endswith("| 100 % | 0 % | 0.000 | 30 epochs, 3,441 GFLOP | never | – | IoU 0.36 |")  # noqa: RUF001
+    assert "16 times" not in text
+
+
+def test_what_longer_training_reaches_has_a_column(cells: list[Cell]) -> None:
+    lines = comparison.markdown(cells, {("deconv_painter", "quadrant"): 0.123}).splitlines()
+    assert sum(line.endswith("| paper | test, trained 16 times as long |") for line in lines) == 3
+    assert next(line for line in lines if line.startswith("| deconv painter")).endswith("| IoU 0.36 | 12.3 % |")
+    assert next(line for line in lines if line.startswith("| CoordConv painter")).endswith("| – |")  # noqa: RUF001
 
 
 def test_a_slower_machine_writes_the_same(tmp_path: Path, cells: list[Cell]) -> None:
     """Else what git has would be out of date after every `make repro`."""
-    comparison.write(tmp_path / "fast", cells)
+    comparison.write(tmp_path / "fast", cells, {})
     for cell in cells:
         save_timings(cell.directory, [70.0] * 4, 300.0)
-    comparison.write(tmp_path / "slow", [load(cell.directory) for cell in cells])
+    comparison.write(tmp_path / "slow", [load(cell.directory) for cell in cells], {})
     for path in (tmp_path / "fast").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "slow" / path.relative_to(tmp_path / "fast")).read_bytes()
 

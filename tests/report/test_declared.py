@@ -68,7 +68,7 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Cell]:
 
 
 def test_the_tables_have_it(cells: list[Cell], tmp_path: Path) -> None:
-    comparison.write(tmp_path / "reports", cells)
+    comparison.write(tmp_path / "reports", cells, {})
     with (tmp_path / "reports" / "comparison.csv").open(newline="") as file:
         regressor, walker, _ = csv.DictReader(file)
     assert list(walker)[:-2] == [*comparison.COLUMNS]

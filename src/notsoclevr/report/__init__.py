@@ -30,7 +30,7 @@ def write(
     from notsoclevr.report import claims, comparison, page, studies
     from notsoclevr.report.strips import strips
 
-    comparison.write(reports, cells)
+    comparison.write(reports, cells, studies.reached(root))
     if judged:
         claims.write(reports, judged)
     studies.write(reports, root)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from notsoclevr.report import comparison_figures as figures
 from notsoclevr.report.markdown import NONE, quantity, share, table
 from notsoclevr.report.published import paper_metric, published
 from notsoclevr.tasks import METRICS, TASKS
+
+Reached = Mapping[tuple[str, str], float]  # by model and split
 
 # The columns of comparison.csv that other programs read; those of metrics that were declared later come behind.
 COLUMNS = (
@@ -69,14 +71,26 @@ def hardest_first(cells: Sequence[Cell]) -> list[str]:
     return sorted(dict.fromkeys(cell.metrics["split"] for cell in cells), key=mean)
 
 
-def markdown(cells: Sequence[Cell]) -> str:
-    """Return the comparison as Markdown tables, one a task, published beside ours."""
+def markdown(cells: Sequence[Cell], reached: Reached) -> str:
+    """Return the comparison as Markdown tables, one a task, published beside ours.
+
+    Args:
+        cells: In the order of the rows.
+        reached: A column of its own, if there is any.
+    """
     lines: list[str] = []
     for task in dict.fromkeys(cell.metrics["task"] for cell in cells):
         metric = f"{METRICS[TASKS[task].metric].label}, test"
         header = ["model", "split", "parameters", "train", "test", metric]
         header += ["trained for", "perfect after", "tutorial", "paper"]
-        rows = [list(wording(cell).values()) for cell in cells if cell.metrics["task"] == task]
+        own = [cell for cell in cells if cell.metrics["task"] == task]
+        rows = [list(wording(cell).values()) for cell in own]
+        if reached:
+            header.append("test, trained 16 times as long")
+            rows = [
+                [*row, share(reached.get((cell.metrics["model"], cell.metrics["split"])))]
+                for row, cell in zip(rows, own, strict=True)
+            ]
         lines += [f"**{task.capitalize()}**", "", *table(header, rows, words=2), ""]
     return "\n".join(lines)
 
@@ -112,12 +126,13 @@ def _cost(cell: Cell, epochs: int | None) -> str:
     return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {gigaflop(cell, epochs):,.0f} GFLOP"
 
 
-def write(directory: Path, cells: Sequence[Cell]) -> None:
+def write(directory: Path, cells: Sequence[Cell], reached: Reached) -> None:
     """Write the comparison: comparison.csv, history.csv, comparison.md and figures/.
 
     Args:
         directory: Where to.
         cells: In the order of the rows.
+        reached: See `notsoclevr.report.studies.reached`.
     """
     tables = {
         "comparison.csv": [compare(cell) for cell in cells],
@@ -127,7 +142,7 @@ def write(directory: Path, cells: Sequence[Cell]) -> None:
         with atomic_write(directory / name) as path:
             write_rows(path, rows)
     with atomic_write(directory / "comparison.md") as path:
-        path.write_text(markdown(cells), "utf-8")
+        path.write_text(markdown(cells, reached), "utf-8")
     hardest = hardest_first(cells)[0]
     pictures = {
         "finding": (figures.save_finding, [cell for cell in cells if cell.metrics["split"] == hardest]),

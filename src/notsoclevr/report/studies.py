@@ -54,6 +54,24 @@ def write(reports: Path, root: Path) -> None:
         page.write_text("\n".join(lines), "utf-8")
 
 
+def reached(root: Path) -> dict[tuple[str, str], float]:
+    """Return what share of its test set each model ends exact on when it is trained 16 times as long, where it was.
+
+    Args:
+        root: The repository, whose study `cost` has it: the median of the seeds, by model and split.
+
+    Raises:
+        StudyError: The study or the rows beside it are not what they should be.
+    """
+    path = root / "studies" / "cost" / "study.yaml"
+    if not path.exists():
+        return {}
+    runs = load_table(load_study(path, root))
+    longest = runs[(runs["error"] == "") & (runs["settings"] == "budget=16.0")]
+    medians = longest.groupby(["model", "split"])["test_exact"].median()
+    return {(str(model), str(split)): float(share) for (model, split), share in medians.items()}
+
+
 def _section(study: Study, reports: Path) -> list[str]:
     runs = load_table(study)
     ended = runs[runs["error"] == ""]
