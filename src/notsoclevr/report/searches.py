@@ -40,9 +40,9 @@ def section(reports: Path, root: Path) -> list[str]:
     return [
         "## search",
         "",
-        "The search for recipes of docs/protocol.md. *exact*: trials that answer all validation positions of both splits;",
-        "*the best again*: trainings of the best trials with other seeds that do; *recipe*: the trial that was chosen, and",
-        "its lowest score with these seeds.",
+        "The search for recipes of docs/protocol.md. *exact*: trials that answer all validation positions of both",
+        "splits; *the best again*: trainings of the best trials with other seeds that do; *recipe*: the trial that was",
+        "chosen, and its lowest score with these seeds.",
         "",
         f"![{said}](figures/search.png)",
         "",
