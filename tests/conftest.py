@@ -31,7 +31,11 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DV
 # As notsoclevr.training sets it, before a test module imports TensorFlow, which has no channels_first without it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-LONG = ("test_pipeline", "tracking/test_store", "studies/test_engine", "report/test_page_")  # take minutes
+# take minutes
+LONG = (
+    *("test_pipeline", "tracking/test_store", "studies/test_engine", "report/test_page_"),
+    *("studies/test_search", "test_training"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -162,12 +162,13 @@ def test_a_stage_depends_on_the_code_that_it_imports(clone: Path, stage: str) ->
         assert any(file == dep or file.startswith(f"{dep}/") for file in files.values()), dep
 
 
-def change(clone: Path, *models: str) -> set[str]:
-    """Change recipes and return the stages that this concerns."""
+def change(clone: Path, *models: str, **settings: Any) -> set[str]:
+    """Change recipes, if not in these settings then in their rate, and return the stages that this concerns."""
     params = clone / "params.yaml"
     content = yaml.safe_load(params.read_text())
     for model in models:
-        content["models"][model]["learning_rate"] /= 2
+        recipe = content["models"][model]
+        recipe |= settings or {"learning_rate": recipe["learning_rate"] / 2}
     params.write_text(yaml.safe_dump(content))
     return status(clone)
 
@@ -196,6 +197,8 @@ def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None
 def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     """Of the cell that failed above. What is left is done by a plain `dvc repro` as well."""
     before = len(tracked(clone))
+    params = (clone / "params.yaml").read_text()
+    change(clone, "pooled_regressor", epochs=10_000)  # not over before it is stopped
     (clone / ".dvc" / "tmp" / "rwlock").write_text("")  # as a `dvc repro` killed while it wrote it leaves it
     command = [sys.executable, "-m", "notsoclevr", "pipeline"]
     environment = os.environ | {
@@ -209,6 +212,7 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     assert process.returncode == 130
     wait_until(lambda: not [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(clone)])
     assert tracked(clone)[0].info.status == "KILLED"
+    (clone / "params.yaml").write_text(params)
     assert status(clone) == {"train@pooled_regressor-quadrant", "evaluate"}
 
     done = run(clone, "dvc", "repro").stdout
