@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from notsoclevr.cells import figures, files
-from notsoclevr.cells.training import SHOWCASE
 from notsoclevr.config import load
-from notsoclevr.dataset import CANVAS, SQUARE, generate
+from notsoclevr.dataset import CANVAS, SHOWCASE, SQUARE, generate
 from notsoclevr.evaluation import Canvas, score
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging

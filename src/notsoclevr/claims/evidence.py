@@ -19,7 +19,7 @@ from notsoclevr.claims import ramps
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.studies.rows import CONTENT, MEASURED, load_table
-from notsoclevr.studies.search_rows import load_lines
+from notsoclevr.studies.search_rows import load_trials
 from notsoclevr.studies.search_space import load_space
 from notsoclevr.studies.spec import load_study, text
 from notsoclevr.tasks import METRICS, TASKS
@@ -86,24 +86,18 @@ def _open_study(name: str, root: Path) -> Source:
 
 def _open_searches(root: Path) -> Source:
     """Open the trials of all models: what each answered with its first seed, on each split."""
-    rows: list[dict[str, Any]] = []
+    tables = []
     for model in MODELS:
         space = load_space(root / "studies" / "search" / model, root)
-        trials = [line for (_, seed), line in load_lines(space).items() if seed == space.seed]
-        for split in space.splits:
-            own = {"model": model, "split": split, "seed": str(space.seed)}
-            for line in trials:
-                shares = {
-                    "train_exact": float(line[f"{split}_train_exact"] or "nan"),
-                    "test_exact": float(line[f"{split}_validation_exact"] or "nan"),
-                }
-                experiment = f"search: {model}-{split} trial {line['trial']}"
-                rows.append(own | shares | {"trial": line["trial"], "experiment": experiment, "missing": ""})
-            if len(trials) < space.trials:
-                experiment = f"search: {model}-{split}, {space.trials - len(trials)} of {space.trials} trials"
-                rows.append(own | {"trial": "", "experiment": experiment, "missing": "no row"})
+        trials = load_trials(space)
+        names = "search: " + trials["model"] + "-" + trials["split"] + " trial " + trials["trial"]
+        tables.append(trials.assign(experiment=names, missing=""))
+        if left := space.trials - trials["trial"].nunique():
+            names = [f"search: {model}-{split}, {left} of {space.trials} trials" for split in space.splits]
+            own = {"model": model, "split": list(space.splits), "trial": "", "seed": str(space.seed)}
+            tables.append(pd.DataFrame(own | {"experiment": names, "missing": "no row"}))
     content, measured = ("model", "split", "trial"), ("train_exact", "test_exact")
-    table = pd.DataFrame(rows, columns=[*content, "seed", *measured, "experiment", "missing"])
+    table = pd.concat([table for table in tables if len(table)], ignore_index=True)
     return Source(name="search", content=content, measured=measured, table=table)
 
 

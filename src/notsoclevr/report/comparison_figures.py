@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
@@ -117,6 +118,15 @@ def save_painted(path: Path, painted: Sequence[Painted]) -> None:
     figures.save(figure, path)
 
 
+def scale_to_operations(axes: Axes) -> None:
+    """Give axes a logarithmic scale of operations below and one of shares at the left."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter("FLOP"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
 def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
     """Write how all cells learned: exact test answers against what they cost, a panel a task and split."""
     tasks, splits = _distinct(cells, "task"), _distinct(cells, "split")
@@ -134,11 +144,8 @@ def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
             markersize=4,
         )
     for (i, j), axes in np.ndenumerate(grid):
-        axes.set(ylim=(-0.03, 1.03), xscale="log")
-        axes.xaxis.set_major_formatter(EngFormatter("FLOP"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(-0.03, 1.03)
+        scale_to_operations(axes)
         axes.set_title(f"{tasks[j]}, {splits[i]}", fontsize=10)
         if j == 0:
             axes.set_ylabel("exact on the test set")

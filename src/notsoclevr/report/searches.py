@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import NONE, success, table
 from notsoclevr.report.study_figures import save_strips
-from notsoclevr.studies.search_rows import load_lines
+from notsoclevr.studies.search_rows import load_lines, load_trials
 from notsoclevr.studies.search_space import Space, load_space
 
 Lines = Mapping[tuple[int, int], Mapping[str, str]]
@@ -32,7 +30,7 @@ def section(reports: Path, root: Path) -> list[str]:
     if not spaces:
         return []
     searches = [(space, load_lines(space)) for space in spaces]
-    kinds = {MODELS[space.model].title: _trials(space, lines) for space, lines in searches}
+    kinds = {MODELS[space.model].title: load_trials(space).dropna() for space in spaces}
     with atomic_write(reports / "figures" / "search.png") as path:
         save_strips(path, kinds, "the validation positions")
     header = ["model", "trials", "pruned", "failed", "exact", "the best again", "recipe", "its lowest score", "GFLOP"]
@@ -49,22 +47,6 @@ def section(reports: Path, root: Path) -> list[str]:
         *table(header, [_row(space, lines) for space, lines in searches], words=1),
         "",
     ]
-
-
-def _trials(space: Space, lines: Lines) -> pd.DataFrame:
-    """Return the trials as the strips take them: a row a trial and split that it was trained on."""
-    rows = [
-        {
-            "model": space.model,
-            "split": split,
-            "train_exact": float(line[f"{split}_train_exact"]),
-            "test_exact": float(line[f"{split}_validation_exact"]),
-        }
-        for (_, seed), line in lines.items()
-        for split in space.splits
-        if seed == space.seed and line[f"{split}_validation_exact"]
-    ]
-    return pd.DataFrame(rows, columns=["model", "split", "train_exact", "test_exact"])
 
 
 def _row(space: Space, lines: Lines) -> list[str]:

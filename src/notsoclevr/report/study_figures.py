@@ -11,10 +11,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.models import MODELS
+from notsoclevr.report.comparison_figures import scale_to_operations
 from notsoclevr.report.markdown import success
 from notsoclevr.report.published import PAPER_METRICS
 from notsoclevr.splits import SPLITS
@@ -134,9 +135,6 @@ def _costs(axes: Axes, runs: pd.DataFrame, column: str) -> None:
         axes.fill_between(ends.index, ends["min"], ends["max"], color=entry.colour, alpha=0.15, linewidth=0)
         there = ends.loc[perfect, "median"]
         axes.plot(there.index, there, "o", color=entry.colour, markersize=8, fillstyle="none")
-    axes.set(xscale="log", ylim=(-0.06, 1.06))
-    axes.xaxis.set_major_formatter(EngFormatter("FLOP"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(-0.06, 1.06)
+    scale_to_operations(axes)
     axes.tick_params(axis="x", labelsize=7)
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.spines[["top", "right"]].set_visible(False)

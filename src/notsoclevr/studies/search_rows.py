@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from notsoclevr.config import configure, read_yaml
@@ -189,6 +190,29 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
     if not content.endswith("\n"):
         raise StudyError(f"{path}, line {1 + len(lines)}: was cut; {REMEDY}")
     return loaded
+
+
+def load_trials(space: Space) -> pd.DataFrame:
+    """Load what each trial answered with its first seed, a row a trial and split.
+
+    Returns:
+        model, split, trial and seed as text; train_exact, and as test_exact the share of the validation positions, as
+        float64, NaN where it was not trained.
+
+    Raises:
+        StudyError: As `load_lines` does.
+    """
+    rows = [
+        {
+            **{"model": space.model, "split": split, "trial": line["trial"], "seed": line["seed"]},
+            "train_exact": float(line[f"{split}_train_exact"] or "nan"),
+            "test_exact": float(line[f"{split}_validation_exact"] or "nan"),
+        }
+        for split in space.splits
+        for (_, seed), line in load_lines(space).items()
+        if seed == space.seed
+    ]
+    return pd.DataFrame(rows, columns=["model", "split", "trial", "seed", "train_exact", "test_exact"])
 
 
 def _problem(line: Mapping[str, str], numbers: Iterable[str]) -> str | None:
