@@ -9,7 +9,7 @@ from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import NONE, success, table
 from notsoclevr.report.study_figures import save_strips
-from notsoclevr.studies.search_rows import load_lines, load_trials
+from notsoclevr.studies.search_rows import leader, load_lines, load_trials
 from notsoclevr.studies.search_space import Space, load_space
 
 Lines = Mapping[tuple[int, int], Mapping[str, str]]
@@ -59,21 +59,19 @@ def _row(space: Space, lines: Lines) -> list[str]:
         *(str(states.count(state)) for state in ("pruned", "failed")),
         _exact(space, trials),
         _exact(space, again) if again else NONE,
-        *_chosen(again if space.recipe_file.exists() else []),
+        *_chosen(again if space.recipe_file.exists() else [], space.seeds),
     ]
 
 
-def _chosen(again: Sequence[Mapping[str, str]]) -> tuple[str, str, str]:
+def _chosen(again: Sequence[Mapping[str, str]], seeds: Sequence[int]) -> tuple[str, str, str]:
     """Return trial, lowest score with the other seeds and cost of the recipe, as docs/protocol.md chooses it."""
-    if not again:
+    scores = {(int(line["trial"]), int(line["seed"])): float(line["score"]) for line in again if line["score"]}
+    found = leader(scores, seeds)
+    if not found:
         return NONE, NONE, NONE
-    lowest: dict[int, float] = {}
-    for line in again:
-        trial = int(line["trial"])
-        lowest[trial] = min(lowest.get(trial, 1), float(line["score"] or "-inf"))
-    chosen = max(lowest, key=lambda trial: (lowest[trial], -trial))
-    cost = next(line["gflop"] for line in again if line["trial"] == str(chosen))
-    return str(chosen), f"{lowest[chosen]:.4f}", f"{float(cost):,.0f}"
+    trial, lowest = found
+    cost = next(line["gflop"] for line in again if line["trial"] == str(trial))
+    return str(trial), f"{lowest:.4f}", f"{float(cost):,.0f}"
 
 
 def _exact(space: Space, lines: Sequence[Mapping[str, str]]) -> str:

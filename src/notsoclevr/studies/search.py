@@ -32,6 +32,7 @@ from notsoclevr.studies.search_rows import (
     Row,
     best,
     choose,
+    leader,
     load_lines,
     outcomes_of,
     save_lines,
@@ -77,8 +78,7 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
             import_tensorflow()  # to count operations
             about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
             log = stack.enter_context(_logged(root, space, about))
-            rows = space.trials + min(space.best, space.trials) * len(space.seeds)
-            bar = stack.enter_context(counting_bar(f"search {space.model}", rows))
+            bar = stack.enter_context(counting_bar(f"search {space.model}", space.trials))
             search = _Search(space, journal, lines, log, bar, _Workers(stack, workers, scheduler), stop)
             search.try_all()
             search.train_best_again()
@@ -185,20 +185,41 @@ class _Search:
         for before, seed in pairwise([self._space.seed, *self._space.more_seeds]):
             exact = {row.trial for row in self.rows if row.exact and row.seed == before}
             runs = [replace(run, seed=seed, trial=None, state=None) for run in runs if run.number in exact]
-            for run in runs:
-                self._recall(run)
-            self._bar.total = (self._bar.total or 0) + len(runs)
-            self._finish(runs)
+            self._finish_more(runs)
 
     def train_best_again(self) -> None:
-        """Train the best trials with the other seeds."""
-        runs = [
-            _Run(number=row.trial, seed=seed, values=row.values, recipe=row.recipe, operations=row.operations)
-            for row in best(self._space, self.rows)
-            for seed in self._space.seeds
-        ]
+        """Train the best trials with the other seeds, each for as long as it can still be chosen.
+
+        All have the first of these seeds. What a trial scores with it bounds its lowest score, so the rest of the seeds
+        goes to those alone that are not behind already.
+        """
+        first, *rest = self._space.seeds
+        candidates = best(self._space, self.rows)
+        self._train_again(candidates, [first])
+        scores = self._scores()
+        bounds = {(score, -row.trial): row for row in candidates if (score := scores[row.trial, first]) is not None}
+        for bound, row in sorted(bounds.items(), reverse=True):
+            ahead = leader(self._scores(), self._space.seeds)
+            if ahead is None or bound > (ahead[1], -ahead[0]):
+                self._train_again([row], rest)
+
+    def _scores(self) -> dict[tuple[int, int], float | None]:
+        return {(row.trial, row.seed): row.score(self._space) for row in self.rows}
+
+    def _train_again(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
+        self._finish_more(
+            [
+                _Run(number=row.trial, seed=seed, values=row.values, recipe=row.recipe, operations=row.operations)
+                for row in rows
+                for seed in seeds
+            ]
+        )
+
+    def _finish_more(self, runs: Sequence[_Run]) -> None:
+        """Finish runs that the number of trials does not say."""
         for run in runs:
             self._recall(run)
+        self._bar.total = (self._bar.total or 0) + len(runs)
         self._finish(runs)
 
     def _trial(self, number: int) -> _Run:

@@ -1,6 +1,6 @@
 """The rows of a search: trials.csv has one a configuration and seed, and the recipe follows from them.
 
-First come the trials, all with the seed of the search, then the best of them again with each of the other seeds.
+First come the trials, all with the seed of the search, then the best of them again with other seeds.
 """
 
 from __future__ import annotations
@@ -111,8 +111,26 @@ def best(space: Space, rows: Sequence[Row]) -> list[Row]:
     return [row for _, row in sorted(scored, key=lambda each: (-each[0], each[1].trial))[: space.best]]
 
 
+def leader(scores: Mapping[tuple[int, int], float | None], seeds: Sequence[int]) -> tuple[int, float] | None:
+    """Return the trial whose lowest score over the other seeds is highest, and this score; of equals, the earlier.
+
+    Args:
+        scores: By trial and seed; None where the trial failed.
+        seeds: The other seeds. A trial that has not finished with all of them does not count.
+
+    Returns:
+        None if no trial counts.
+    """
+    lowest: dict[int, float] = {}
+    for trial in {trial for trial, _ in scores}:
+        found = [score for seed in seeds if (score := scores.get((trial, seed))) is not None]
+        if len(found) == len(seeds):
+            lowest[trial] = min(found)
+    return max(lowest.items(), key=lambda each: (each[1], -each[0]), default=None)
+
+
 def choose(space: Space, rows: Sequence[Row]) -> Chosen:
-    """Return the recipe: of the best trials, that whose lowest score over the other seeds is highest.
+    """Return the recipe: of the best trials, the `leader`.
 
     Args:
         space: Of the search.
@@ -121,17 +139,14 @@ def choose(space: Space, rows: Sequence[Row]) -> Chosen:
     Raises:
         StudyError: No trial finished, or every one of the best failed with some seed.
     """
-    lowest: dict[int, float] = {}
-    candidates = best(space, rows)
-    for candidate in candidates:
-        again = {row.seed: row.score(space) for row in rows if row.trial == candidate.trial}
-        scores = [again.get(seed) for seed in space.seeds]
-        lowest[candidate.trial] = min(float("-inf") if score is None else score for score in scores)
-    row = max(candidates, key=lambda each: (lowest[each.trial], -each.trial))
-    if lowest[row.trial] == float("-inf"):
+    candidates = {row.trial: row for row in best(space, rows)}
+    scores = {(row.trial, row.seed): row.score(space) for row in rows if row.trial in candidates}
+    found = leader(scores, space.seeds)
+    if not found:
         errors = next((each.error for each in rows if each.error and each.seed != space.seed), "not trained yet")
         raise StudyError(f"{space.trials_file}: each of the best trials failed with some seed: {errors}", exit_status=1)
-    return Chosen(row=row, lowest=lowest[row.trial])
+    trial, lowest = found
+    return Chosen(row=candidates[trial], lowest=lowest)
 
 
 def to_line(space: Space, row: Row) -> dict[str, str]:
