@@ -29,14 +29,14 @@ from notsoclevr.studies import search
 from notsoclevr.studies.log import StudyLog
 from notsoclevr.studies.rows import make_row
 from notsoclevr.studies.search_rows import Chosen, Row, apply_recipe, best, choose, leader, trial_scores
-from notsoclevr.studies.search_space import Space, load_space
+from notsoclevr.studies.search_space import Space, load_space, settle
 from notsoclevr.studies.spec import Trial
 
 from ..conftest import ROOT, run_command, store_uri
 
 MODEL = "coordconv_regressor"
 SPACE = yaml.safe_load((ROOT / "studies/search/space.yaml").read_text("utf-8"))
-SHRUNK = {"trials": 9, "together": 3, "more_seeds": [2001, 2002], "best": 2, "seeds": [1001, 1002]}
+SHRUNK = {"trials": 9, "random": 3, "together": 3, "more_seeds": [2001, 2002], "best": 2, "seeds": [1001, 1002]}
 Toy = Callable[[Trial], dict[str, Any]]
 
 
@@ -168,7 +168,8 @@ def test_the_protocol_says_what_the_space_says() -> None:
     for ceiling in SPACE["ceiling"].values():
         assert f"| {ceiling:,} |" in page
     assert "**Forty trials" in page and SPACE["trials"] == 40
-    assert "eight at a time" in page and SPACE["together"] == 8
+    assert "eight at a time; the first sixteen are random" in page
+    assert (SPACE["together"], SPACE["random"]) == (8, 16)
     assert "2001 to 2004" in page and SPACE["more_seeds"] == [2001, 2002, 2003, 2004]
     assert "1001 to 1005" in page and SPACE["seeds"] == [1001, 1002, 1003, 1004, 1005]
 
@@ -310,6 +311,21 @@ def test_the_epochs_fill_a_share_of_the_ceiling(home: Path, run: Callable[..., C
         epoch = share / int(row["epochs"])
         assert share <= float(row["operations"]) + 1e-4 or row["epochs"] == "1"
         assert share + epoch > float(row["operations"])
+
+
+def test_adam_has_no_decay_and_steps_no_warm_up(home: Path) -> None:
+    space = space_of(home)
+    values = {"operations": 0.5, "weight_decay": 0.1, "warmup_epochs": 1}
+    found = {
+        (optimizer, schedule): settle(space, values | {"optimizer": optimizer, "schedule": schedule}, 10**9)
+        for optimizer in ("adam", "adamw")
+        for schedule in ("cosine", "steps")
+    }
+    settings = {key: (recipe.weight_decay, recipe.warmup_epochs) for key, recipe in found.items() if recipe}
+    assert settings["adam", "cosine"] == (0, 1)
+    assert settings["adam", "steps"] == (0, 0)
+    assert settings["adamw", "cosine"] == (0.1, 1)
+    assert settings["adamw", "steps"] == (0.1, 0)
 
 
 def test_a_trial_below_the_median_is_not_trained_on_the_second_split(searched: Space) -> None:

@@ -62,7 +62,7 @@ class Journal:
 
         What is proposed depends on the trials that ended and on the number, so that an interruption changes nothing.
         """
-        self._study.sampler = TPESampler(seed=self._space.seed + number, n_startup_trials=self._space.together)
+        self._study.sampler = TPESampler(seed=self._space.seed + number, n_startup_trials=self._space.random)
         trials = self._study.get_trials(deepcopy=False)
         return optuna.Trial(self._study, trials[number]._trial_id) if number < len(trials) else self._study.ask()
 

@@ -98,6 +98,7 @@ class _File:
     __pydantic_config__ = FORBID
 
     trials: Count
+    random: Count
     together: Count
     seed: Seed
     more_seeds: list[Seed]
@@ -131,6 +132,7 @@ class Space:
         folder: Of the search.
         model: The model.
         trials: How many configurations are tried.
+        random: How many of these are drawn at random, the first ones.
         together: How many of them are proposed at a time.
         seed: Of the proposals and of the first trainings of every trial.
         more_seeds: Of the further trainings of a trial, one after the other for as long as all is exact.
@@ -145,6 +147,7 @@ class Space:
     folder: Path
     model: str
     trials: int
+    random: int
     together: int
     seed: int
     more_seeds: Sequence[int]
@@ -182,7 +185,7 @@ class Space:
         base = {name: value for name, value in asdict(self.base).items() if name not in searched}
         settings = [asdict(setting) for setting in self.settings]
         splits = {name: asdict(split) for name, split in self.splits.items()}
-        names = ("model", "together", "seed", "more_seeds", "ceiling")
+        names = ("model", "random", "together", "seed", "more_seeds", "ceiling")
         content = {name: getattr(self, name) for name in names} | {"base": base, "all": settings, "splits": splits}
         return fingerprint({name: json.dumps(value) for name, value in content.items()})
 
@@ -215,7 +218,9 @@ def settle(space: Space, values: Mapping[str, Any], epoch_operations: int) -> Re
     recipe = replace(space.base, **values | {"epochs": epochs, "warmup_epochs": 0})
     asked = values.get("warmup_epochs", space.base.warmup_epochs)
     warmup = 0 if recipe.schedule == "steps" else min(asked, epochs - 1)
-    return replace(recipe, warmup_epochs=warmup)
+    # added to the loss, as it is with adam, a decay of the same size does something else
+    decay = 0.0 if recipe.optimizer == "adam" and "weight_decay" in values else recipe.weight_decay
+    return replace(recipe, warmup_epochs=warmup, weight_decay=decay)
 
 
 def load_space(folder: Path, root: Path) -> Space:
@@ -257,7 +262,10 @@ def load_space(folder: Path, root: Path) -> Space:
     return Space(
         folder=folder,
         model=model,
-        **{name: getattr(file, name) for name in ("trials", "together", "seed", "more_seeds", "best", "seeds")},
+        **{
+            name: getattr(file, name)
+            for name in ("trials", "random", "together", "seed", "more_seeds", "best", "seeds")
+        },
         ceiling=file.ceiling[task] * GIGA,
         splits={
             name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))
