@@ -6,7 +6,8 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from time import perf_counter
@@ -63,7 +64,7 @@ def import_tensorflow(threads: int = 1) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # the first messages come from C++, before that level is read
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as unread:
+    with tempfile.TemporaryFile() as unread, _hidden("sklearn"):
         stderr = os.dup(2)
         os.dup2(unread.fileno(), 2)
         try:
@@ -74,6 +75,24 @@ def import_tensorflow(threads: int = 1) -> None:
             os.close(stderr)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Make imports of a package fail, if none has been made yet.
+
+    Keras imports scikit-learn where it is installed, for wrappers that nobody here calls: a fifth of what the import
+    of Keras takes.
+    """
+    modules: dict[str, Any] = sys.modules
+    if name in modules:
+        yield
+        return
+    modules[name] = None
+    try:
+        yield
+    finally:
+        del modules[name]
 
 
 def _optimizer(recipe: Recipe, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -150,8 +169,8 @@ def train(
     shuffle = np.random.default_rng(experiment.seed)
     measure_every = measure_every or -(-recipe.epochs // MEASURED)
 
-    outputs = predict()
-    snapshots = [task.predictions(outputs[showcase])]
+    everywhere = np.arange(len(canvas.dataset))
+    snapshots = [task.predictions(predict(showcase))]
     history: list[Row] = []
     epoch_seconds: list[float] = []
     for epoch in range(1, recipe.epochs + 1):
@@ -162,7 +181,7 @@ def train(
             on_step()
         epoch_seconds.append(perf_counter() - started)
         if epoch % measure_every == 0 or epoch == recipe.epochs:
-            outputs = predict()
+            outputs = predict(everywhere)
             snapshots.append(task.predictions(outputs[showcase]))
             history.append({"epoch": epoch, **score(experiment, canvas, outputs)})
             *_, trained = accumulate(epoch_seconds)
@@ -217,11 +236,12 @@ def _step(
     return compiled
 
 
-def _predict(network: keras.Model, inputs: Floats) -> Callable[[], Floats]:
-    """Return a function that returns the outputs of a network for all inputs, (n, ...)."""
+def _predict(network: keras.Model, inputs: Floats) -> Callable[[npt.NDArray[Any]], Floats]:
+    """Return a function that returns the outputs of a network, (k, ...), for the inputs at k places."""
     import tensorflow as tf
 
     all_inputs = tf.constant(inputs)
+    outputs: Floats = np.empty((len(inputs), *network.output_shape[1:]), np.float32)
     at_once = 4 * (_examples_at_once(network) or 8)  # no activation is kept for a gradient
 
     predict = tf.function(
@@ -229,7 +249,14 @@ def _predict(network: keras.Model, inputs: Floats) -> Callable[[], Floats]:
         input_signature=[tf.TensorSpec([], tf.int32)],
         autograph=False,
     )
-    return lambda: np.concatenate([predict(first).numpy() for first in range(0, len(inputs), at_once)])
+
+    def predict_at(places: npt.NDArray[Any]) -> Floats:
+        for first in np.unique(places - places % at_once):  # a part is computed whole, so that its bits are the same
+            outputs[first : first + at_once] = predict(int(first))
+        chosen: Floats = outputs[places]
+        return chosen
+
+    return predict_at
 
 
 def _examples_at_once(network: keras.Model) -> int | None:
