@@ -33,8 +33,12 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 # take minutes
 LONG = (
-    *("test_pipeline", "tracking/test_store", "studies/test_engine", "report/test_page_"),
-    *("studies/test_search", "test_training"),
+    "test_pipeline",
+    "tracking/test_store",
+    "studies/test_engine",
+    "studies/test_search",
+    "report/test_page_",
+    "test_training",
 )
 
 

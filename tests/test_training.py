@@ -30,14 +30,14 @@ def experiment(model: str = "coordconv_regressor", seed: int = 3, **settings: An
     return Experiment(model=model, split=CORNER, seed=seed, recipe=recipe)
 
 
-def shrink(full: Dataset) -> SplitDataset:
+def few_tested(full: Dataset) -> SplitDataset:
     split = CORNER(full)
     return SplitDataset(train=split.train, test=split.test[np.arange(0, 2916, 60)])  # 220 and 49
 
 
 @pytest.fixture(scope="module")
 def small(full: Dataset) -> SplitDataset:
-    return shrink(full)
+    return few_tested(full)
 
 
 SHOWCASE = np.array([0, 268])
@@ -160,11 +160,11 @@ def test_the_network_answers_as_keras_says(small: SplitDataset) -> None:
 PINNED = """
 import os, sys, hashlib
 os.sched_setaffinity(0, {int(cpu) for cpu in sys.argv[1].split(",")})
-from tests.test_training import experiment, shrink, training, SHOWCASE
+from tests.test_training import experiment, few_tested, training, SHOWCASE
 from notsoclevr.dataset import generate
 training.import_tensorflow()
 for model in ("coordconv_classifier", "strided_regressor"):
-    trained = training.train(experiment(model, epochs=1, batch_size=32), shrink(generate()), SHOWCASE)
+    trained = training.train(experiment(model, epochs=1, batch_size=32), few_tested(generate()), SHOWCASE)
     bits = b"".join(each.tobytes() for each in (*trained.network.get_weights(), trained.outputs))
     print(hashlib.sha256(bits).hexdigest())
 """

@@ -483,10 +483,8 @@ def test_the_recipe_is_the_one_whose_worst_seed_is_best(home: Path) -> None:
     assert chosen.lowest == pytest.approx(0.8, abs=1e-5)
     with pytest.raises(StudyError, match="each of the best trials failed with some seed"):
         choose(space, [each for each in rows if each.seed != 1002])
-    assert leader({(0, 1001): 1, (1, 1001): 0.5, (1, 1002): 0.5, (2, 1001): 0.5, (2, 1002): 0.9}, [1001, 1002]) == (
-        1,
-        0.5,
-    )
+    scores = {(0, 1001): 1, (1, 1001): 0.5, (1, 1002): 0.5, (2, 1001): 0.5, (2, 1002): 0.9}
+    assert leader(scores, [1001, 1002]) == (1, 0.5)
     assert leader({(0, 1001): None, (0, 1002): 1}, [1001, 1002]) is None
 
 

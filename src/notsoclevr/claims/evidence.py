@@ -19,7 +19,7 @@ from notsoclevr.claims import ramps
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.studies.rows import CONTENT, MEASURED, load_table
-from notsoclevr.studies.search_rows import load_trials
+from notsoclevr.studies.search_rows import load_lines, tabulate
 from notsoclevr.studies.search_space import load_space
 from notsoclevr.studies.spec import load_study, text
 from notsoclevr.tasks import METRICS, TASKS
@@ -89,7 +89,7 @@ def _open_searches(root: Path) -> Source:
     tables = []
     for model in MODELS:
         space = load_space(root / "studies" / "search" / model, root)
-        trials = load_trials(space)
+        trials = tabulate(space, load_lines(space))
         names = "search: " + trials["model"] + "-" + trials["split"] + " trial " + trials["trial"]
         tables.append(trials.assign(experiment=names, missing=""))
         if left := space.trials - trials["trial"].nunique():

@@ -9,7 +9,7 @@ from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import NONE, success, table
 from notsoclevr.report.study_figures import save_strips
-from notsoclevr.studies.search_rows import leader, load_lines, load_trials
+from notsoclevr.studies.search_rows import leader, load_lines, tabulate
 from notsoclevr.studies.search_space import Space, load_space
 
 Lines = Mapping[tuple[int, int], Mapping[str, str]]
@@ -30,7 +30,7 @@ def section(reports: Path, root: Path) -> list[str]:
     if not spaces:
         return []
     searches = [(space, load_lines(space)) for space in spaces]
-    kinds = {MODELS[space.model].title: load_trials(space).dropna() for space in spaces}
+    kinds = {MODELS[space.model].title: tabulate(space, lines).dropna() for space, lines in searches}
     with atomic_write(reports / "figures" / "search.png") as path:
         save_strips(path, kinds, "the validation positions")
     header = ["model", "trials", "pruned", "failed", "exact", "the best again", "recipe", "its lowest score", "GFLOP"]

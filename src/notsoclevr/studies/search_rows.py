@@ -207,15 +207,16 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
     return loaded
 
 
-def load_trials(space: Space) -> pd.DataFrame:
-    """Load what each trial answered with its first seed, a row a trial and split.
+def tabulate(space: Space, lines: Mapping[tuple[int, int], Mapping[str, str]]) -> pd.DataFrame:
+    """Return what each trial answered with its first seed, a row a trial and split.
+
+    Args:
+        space: Of the search.
+        lines: Of its trials.csv, see `load_lines`.
 
     Returns:
         model, split, trial and seed as text; train_exact, and as test_exact the share of the validation positions, as
         float64, NaN where it was not trained.
-
-    Raises:
-        StudyError: As `load_lines` does.
     """
     rows = [
         {
@@ -224,7 +225,7 @@ def load_trials(space: Space) -> pd.DataFrame:
             "test_exact": float(line[f"{split}_validation_exact"] or "nan"),
         }
         for split in space.splits
-        for (_, seed), line in load_lines(space).items()
+        for (_, seed), line in lines.items()
         if seed == space.seed
     ]
     return pd.DataFrame(rows, columns=["model", "split", "trial", "seed", "train_exact", "test_exact"])
