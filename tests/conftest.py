@@ -36,7 +36,7 @@ LONG = (
     "test_pipeline",
     "tracking/test_store",
     "studies/test_engine",
-    "studies/test_search",
+    "studies/search/test_engine",
     "report/test_page_",
     "test_training",
 )

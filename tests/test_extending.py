@@ -23,7 +23,7 @@ from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, load_split, save_split, split_path
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
-from notsoclevr.studies.search_space import load_space
+from notsoclevr.studies.search.space import load_space
 from notsoclevr.tasks import METRICS, TASKS
 
 from .conftest import ROOT

@@ -293,11 +293,11 @@ def search(root: Path, folders: Sequence[Path], workers: int | None, scheduler: 
     It may be stopped at any time and run again: what ended is kept.
     """
     _check_cluster(workers, scheduler)
-    from notsoclevr.studies.search_space import load_space
+    from notsoclevr.studies.search.space import load_space
 
     spaces = [load_space(folder, root) for folder in folders]
-    from notsoclevr.studies.search import run_search
-    from notsoclevr.studies.search_rows import apply_recipe
+    from notsoclevr.studies.search.engine import run_search
+    from notsoclevr.studies.search.rows import apply_recipe
 
     for space in spaces:
         chosen = run_search(root, space, workers=workers or os.cpu_count() or 1, scheduler=scheduler)

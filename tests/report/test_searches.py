@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from notsoclevr.report import searches
-from notsoclevr.studies.search_rows import Row, save_lines, to_line
-from notsoclevr.studies.search_space import Space, load_space
+from notsoclevr.studies.search.rows import Row, save_lines, to_line
+from notsoclevr.studies.search.space import Space, load_space
 
 from ..conftest import ROOT
 

@@ -19,8 +19,8 @@ from notsoclevr.claims import ramps
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.studies.rows import CONTENT, MEASURED, load_table
-from notsoclevr.studies.search_rows import load_lines, tabulate
-from notsoclevr.studies.search_space import load_space
+from notsoclevr.studies.search.rows import load_lines, tabulate
+from notsoclevr.studies.search.space import load_space
 from notsoclevr.studies.spec import load_study, text
 from notsoclevr.tasks import METRICS, TASKS
 

@@ -9,8 +9,8 @@ from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import NONE, success, table
 from notsoclevr.report.study_figures import save_strips
-from notsoclevr.studies.search_rows import leader, load_lines, tabulate
-from notsoclevr.studies.search_space import Space, load_space
+from notsoclevr.studies.search.rows import leader, load_lines, tabulate
+from notsoclevr.studies.search.space import Space, load_space
 
 Lines = Mapping[tuple[int, int], Mapping[str, str]]
 

@@ -34,7 +34,7 @@ BY_EPOCH = "test_exact_by_epoch"  # a number a measured epoch, with blanks betwe
 MEASURED = (*NUMBERS, BY_EPOCH)
 COLUMNS = ("key", *NAMES, *CONTENT, "error", *MEASURED)
 SUMMED_UP = ("train_exact", *(f"test_{name}" for name in METRICS), *BECAME_PERFECT)
-REMEDY = "take it back from git, or remove the line to have the experiment run again"
+REMEDY = "take it back from git, or remove the line to have it run again"
 
 
 def make_row(trial: Trial, measured: Mapping[str, Any], error: str = "") -> Row:
@@ -65,36 +65,51 @@ def load_rows(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         return to_frame([])
+    header, lines = load_csv(path)
+    if unknown := [name for name in header if name not in COLUMNS or header.count(name) > 1]:
+        raise StudyError(f"{path}: {unknown[0]} is no column of a study, or there twice; take the file back from git")
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(lines, start=2):
+        row = dict.fromkeys(COLUMNS, "") | line  # a column that came later than the file is empty
+        problem = find_no_number(row, MEASURED)
+        if fingerprint({name: row[name] for name in CONTENT}) != row["key"]:
+            problem = "was edited: its key is not that of its settings"
+        elif row["key"] in rows:
+            problem = "its experiment has a row already"
+        if problem:
+            raise StudyError(f"{path}, line {number}: {problem}; {REMEDY}")
+        rows[row["key"]] = row
+    return to_frame(rows.values())
+
+
+def load_csv(path: Path) -> tuple[list[str], list[Row]]:
+    """Load a CSV file as text, as it was written; pandas would fill up what was cut.
+
+    Returns:
+        The names of its columns, and its lines by these names.
+
+    Raises:
+        StudyError: The file cannot be read or is empty, or a line of it was cut.
+    """
     try:
         content = path.read_text("utf-8")
-        lines = list(csv.reader(content.splitlines(keepends=True), strict=True))  # pandas fills up what was cut
+        lines = list(csv.reader(content.splitlines(keepends=True), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StudyError(f"{path}: cannot be read: {error}; {REMEDY}") from None
     if not lines:
         raise StudyError(f"{path}: is empty; take it back from git, or remove it to begin anew")
     header, *lines = lines
-    if unknown := [name for name in header if name not in COLUMNS or header.count(name) > 1]:
-        raise StudyError(f"{path}: {unknown[0]} is no column of a study, or there twice; take the file back from git")
-    rows: dict[str, Row] = {}
     for number, line in enumerate(lines, start=2):
-        # a column that came later than the file is empty
-        row = dict.fromkeys(COLUMNS, "") | dict(zip(header, line, strict=False))
-        problem = "was cut or edited" if len(line) != len(header) else _problem(row)
-        if problem is None and row["key"] in rows:
-            problem = "its experiment has a row already"
-        if problem:
-            raise StudyError(f"{path}, line {number}: {problem}; {REMEDY}")
-        rows[row["key"]] = row
+        if len(line) != len(header):
+            raise StudyError(f"{path}, line {number}: was cut or edited; {REMEDY}")
     if not content.endswith("\n"):
         raise StudyError(f"{path}, line {1 + len(lines)}: was cut; {REMEDY}")
-    return to_frame(rows.values())
+    return header, [dict(zip(header, line, strict=True)) for line in lines]
 
 
-def _problem(row: Row) -> str | None:
-    """Return what is wrong with a row by itself; None if nothing is."""
-    if fingerprint({name: row[name] for name in CONTENT}) != row["key"]:
-        return "was edited: its key is not that of its settings"
-    for name in MEASURED:
+def find_no_number(row: Row, names: Iterable[str]) -> str | None:
+    """Return what is wrong with the first of these columns that holds no number; None if all do, or are empty."""
+    for name in names:
         try:
             for value in row[name].split() if name == BY_EPOCH else filter(None, [row[name]]):
                 float(value)

@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from notsoclevr.errors import StudyError, describe
-from notsoclevr.studies.search_space import DIGITS, Setting, Space, State
+from notsoclevr.studies.search.space import DIGITS, Setting, Space, State
 
 Outcome = dict[str, str]
 Training = tuple[int, int, str]  # trial, seed, split

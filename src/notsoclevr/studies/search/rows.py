@@ -5,7 +5,6 @@ First come the trials, all with the seed of the search, then the best of them ag
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,13 +18,13 @@ from notsoclevr.config import configure, read_yaml
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.recipes import Recipe
-from notsoclevr.studies.search_space import GIGA, Space, State
+from notsoclevr.studies.rows import REMEDY, find_no_number, load_csv
+from notsoclevr.studies.search.space import GIGA, Space, State
 from notsoclevr.studies.spec import text
 
 MEASURED = {"train_exact": "train_exact", "test_exact": "validation_exact", "test_loss": "validation_loss"}
 HEAD = ("trial", "seed", "state", "error", "score", "gflop", "epochs")
 EQUALS = 1e-6  # of the score, for a training that costs the whole ceiling: less than any two mean shares differ by
-REMEDY = "take it back from git, or remove the file to have it made anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,11 +180,7 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
     path = space.trials_file
     if not path.exists():
         return {}
-    try:
-        content = path.read_text("utf-8")
-        header, *lines = csv.reader(content.splitlines(keepends=True), strict=True)
-    except (OSError, ValueError, csv.Error) as error:
-        raise StudyError(f"{path}: cannot be read: {error}; take it back from git, or remove it") from None
+    header, lines = load_csv(path)
     names = [setting.name for setting in space.settings]
     measured = [f"{split}_{shown}" for split in space.splits for shown in MEASURED.values()]
     if header != [*HEAD, *names, *measured]:
@@ -193,17 +188,16 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
             f"{path}: has other columns than its space; take it and the space back from git, or remove it to begin anew"
         )
     loaded: dict[tuple[int, int], dict[str, str]] = {}
-    for number, values in enumerate(lines, start=2):
-        line = dict(zip(header, values, strict=False))
-        problem = "was cut or edited" if len(values) != len(header) else _problem(line, ("score", "gflop", *measured))
-        key = (-1, -1) if problem else (int(line["trial"]), int(line["seed"]))
-        if key in loaded:
+    for number, line in enumerate(lines, start=2):
+        trial, seed = line["trial"], line["seed"]
+        problem = find_no_number(line, ("score", "gflop", *measured))
+        if not (trial.isdecimal() and seed.isdecimal()):
+            problem = f"trial {trial!r} and seed {seed!r} are not both whole numbers"
+        elif (int(trial), int(seed)) in loaded:
             problem = "its trial has a row already"
         if problem:
             raise StudyError(f"{path}, line {number}: {problem}; {REMEDY}")
-        loaded[key] = line
-    if not content.endswith("\n"):
-        raise StudyError(f"{path}, line {1 + len(lines)}: was cut; {REMEDY}")
+        loaded[int(trial), int(seed)] = line
     return loaded
 
 
@@ -229,18 +223,6 @@ def tabulate(space: Space, lines: Mapping[tuple[int, int], Mapping[str, str]]) -
         if seed == space.seed
     ]
     return pd.DataFrame(rows, columns=["model", "split", "trial", "seed", "train_exact", "test_exact"])
-
-
-def _problem(line: Mapping[str, str], numbers: Iterable[str]) -> str | None:
-    for name in numbers:
-        try:
-            float(line[name] or 0)
-        except ValueError:
-            return f"{name} is {line[name]!r}, which is no number"
-    for name in ("trial", "seed"):
-        if not line[name].isdecimal():
-            return f"{name} is {line[name]!r}, which is no number"
-    return None
 
 
 def outcomes_of(space: Space, line: Mapping[str, str]) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""A search for a recipe, as docs/protocol.md has it: Optuna proposes, the workers of the studies train.
+"""The engine of a search: Optuna proposes, the workers of the studies train, their rows go into trials.csv.
 
 The driver alone, which is this process, writes files and talks to MLflow.
 """
@@ -6,9 +6,9 @@ The driver alone, which is this process, writes files and talks to MLflow.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -24,9 +24,10 @@ from notsoclevr.progress import counting_bar
 from notsoclevr.recipes import Recipe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.engine import LOST, outcome
-from notsoclevr.studies.log import Child, StudyLog, close_log, log_children, open_log
-from notsoclevr.studies.search_journal import Journal, Outcome
-from notsoclevr.studies.search_rows import (
+from notsoclevr.studies.log import StudyLog
+from notsoclevr.studies.search.journal import Journal, Outcome
+from notsoclevr.studies.search.log import log_row, open_search
+from notsoclevr.studies.search.rows import (
     MEASURED,
     Chosen,
     Row,
@@ -40,8 +41,8 @@ from notsoclevr.studies.search_rows import (
     to_line,
     trial_scores,
 )
-from notsoclevr.studies.search_space import GIGA, OPERATIONS, Space, State, settle
-from notsoclevr.studies.spec import Trial, fingerprint, text
+from notsoclevr.studies.search.space import OPERATIONS, Space, State, settle
+from notsoclevr.studies.spec import Trial, text
 from notsoclevr.studies.trial import run_trial
 from notsoclevr.training import import_tensorflow
 
@@ -76,8 +77,7 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
             lines = load_lines(space)
             journal = Journal(space)
             import_tensorflow()  # to count operations
-            about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
-            log = stack.enter_context(_logged(root, space, about))
+            log = stack.enter_context(open_search(root, space))
             bar = stack.enter_context(counting_bar(f"search {space.model}", space.trials))
             search = _Search(space, journal, lines, log, bar, _Workers(stack, workers, scheduler), stop)
             search.try_all()
@@ -87,16 +87,6 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
             return chosen
     except Timeout:
         raise StudyError(f"{space.folder}: another process is running this search", exit_status=1) from None
-
-
-@contextmanager
-def _logged(root: Path, space: Space, about: str) -> Iterator[StudyLog]:
-    log, status = open_log(root, f"search-{space.model}", about, "search"), "KILLED"
-    try:
-        yield log
-        status = "FINISHED"
-    finally:
-        close_log(log, (space.folder.parent / "space.yaml", space.trials_file, space.recipe_file), status)
 
 
 class _Workers:
@@ -341,7 +331,7 @@ class _Search:
         self.rows.append(row)
         line = self._lines[row.trial, row.seed] = to_line(self._space, row)
         save_lines(self._space, self._lines)
-        log_children(self._log, [_child(self._space, row)], self._stop)
+        log_row(self._log, self._space, row, self._stop)
         said = row.error or (f"score {line['score']}" if line["score"] else row.state)
         shown = f"trial {row.trial} seed {row.seed}: {said}"
         self._bar.set_postfix_str(shown, refresh=False)
@@ -350,22 +340,3 @@ class _Search:
             print(
                 f"search {self._space.model} {len(self.rows)}/{self._bar.total}  {shown}", file=sys.stderr, flush=True
             )
-
-
-def _child(space: Space, row: Row) -> Child:
-    score = row.score(space)
-    metrics = {"gflop": row.operations / GIGA} | ({} if score is None else {"score": score})
-    for split, measured in row.outcomes.items():
-        for name, shown in {**MEASURED, "train_seconds": "train_seconds"}.items():
-            if measured.get(name):
-                metrics[f"{split}_{shown}"] = float(measured[name])
-    params = {"model": space.model, "seed": row.seed} | (asdict(row.recipe) if row.recipe else dict(row.values))
-    digest = fingerprint({name: text(value) for name, value in params.items()} | {"space": space.key})
-    return Child(
-        digest=f"{digest}-failed" if row.state == "failed" else digest,
-        name=f"{space.model} trial {row.trial} seed {row.seed}",
-        params=params,
-        tags={"trial": row.trial, "state": row.state} | ({"error": row.error} if row.error else {}),
-        metrics=metrics,
-        status={"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[row.state],
-    )

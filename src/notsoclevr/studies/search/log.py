@@ -1,0 +1,57 @@
+"""What MLflow is told of a search: a run, with a child a row of trials.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from notsoclevr.studies.log import Child, StudyLog, close_log, log_children, open_log
+from notsoclevr.studies.search.rows import MEASURED, Row
+from notsoclevr.studies.search.space import GIGA, Space
+from notsoclevr.studies.spec import fingerprint, text
+
+
+@contextmanager
+def open_search(root: Path, space: Space) -> Iterator[StudyLog]:
+    """Open the run of a search, see `open_log`, and close it with its files when the block is left.
+
+    Args:
+        root: The repository.
+        space: Of the search.
+
+    Yields:
+        The log.
+    """
+    about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
+    log, status = open_log(root, f"search-{space.model}", about, "search"), "KILLED"
+    try:
+        yield log
+        status = "FINISHED"
+    finally:
+        close_log(log, (space.folder.parent / "space.yaml", space.trials_file, space.recipe_file), status)
+
+
+def log_row(log: StudyLog, space: Space, row: Row, stop: Callable[[], None]) -> None:
+    """Log a row of trials.csv if it has no child yet, see `log_children`."""
+    log_children(log, [_child(space, row)], stop)
+
+
+def _child(space: Space, row: Row) -> Child:
+    score = row.score(space)
+    metrics = {"gflop": row.operations / GIGA} | ({} if score is None else {"score": score})
+    for split, measured in row.outcomes.items():
+        for name, shown in {**MEASURED, "train_seconds": "train_seconds"}.items():
+            if measured.get(name):
+                metrics[f"{split}_{shown}"] = float(measured[name])
+    params = {"model": space.model, "seed": row.seed} | (asdict(row.recipe) if row.recipe else dict(row.values))
+    digest = fingerprint({name: text(value) for name, value in params.items()} | {"space": space.key})
+    return Child(
+        digest=f"{digest}-failed" if row.state == "failed" else digest,
+        name=f"{space.model} trial {row.trial} seed {row.seed}",
+        params=params,
+        tags={"trial": row.trial, "state": row.state} | ({"error": row.error} if row.error else {}),
+        metrics=metrics,
+        status={"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[row.state],
+    )

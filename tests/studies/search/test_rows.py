@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from notsoclevr.config import load
+from notsoclevr.errors import StudyError
+from notsoclevr.studies.search.rows import Row, apply_recipe, best, choose, leader, trial_scores
+from notsoclevr.studies.search.space import Space
+
+from .toy import MODEL, SPACE, space_of
+
+
+def row(space: Space, trial: int, seed: int, exact: Sequence[float], gflop: float = 100) -> Row:
+    outcomes = {split: {"error": "", "test_exact": f"{each}"} for split, each in zip(space.splits, exact, strict=True)}
+    return Row(
+        trial=trial,
+        seed=seed,
+        state="complete",
+        error="",
+        values={},
+        recipe=space.base,
+        operations=round(gflop * 1e9),
+        outcomes=outcomes,
+    )
+
+
+def test_the_recipe_is_the_one_whose_worst_seed_is_best(home: Path) -> None:
+    space = space_of(home)
+    rows = [row(space, 0, 1000, (1, 1)), row(space, 1, 1000, (1, 0.9)), row(space, 2, 1000, (0.9, 0.9))]
+    rows += [row(space, 0, 1001, (1, 1)), row(space, 0, 1002, (1, 0.2))]
+    rows += [row(space, 1, 1001, (0.8, 0.9)), row(space, 1, 1002, (0.9, 0.7))]
+    rows += [row(space, 2, 1001, (1, 1)), row(space, 2, 1002, (1, 1))]  # not among the best two
+    chosen = choose(space, rows)
+    assert chosen.row.trial == 1
+    assert chosen.lowest == pytest.approx(0.8, abs=1e-5)
+    with pytest.raises(StudyError, match="each of the best trials failed with some seed"):
+        choose(space, [each for each in rows if each.seed != 1002])
+    scores = {(0, 1001): 1, (1, 1001): 0.5, (1, 1002): 0.5, (2, 1001): 0.5, (2, 1002): 0.9}
+    assert leader(scores, [1001, 1002]) == (1, 0.5)
+    assert leader({(0, 1001): None, (0, 1002): 1}, [1001, 1002]) is None
+
+
+def test_among_equals_fewer_operations_win_and_one_answer_outweighs_them_all(home: Path) -> None:
+    space = space_of(home)
+    ceiling = SPACE["ceiling"]["regression"]
+    equal = [row(space, number, 1000, (1, 0.5), gflop) for number, gflop in enumerate((30, 10, 10, 20))]
+    assert [each.trial for each in best(space, equal)] == [1, 2]
+    # the two means of 502 and 784 answers that are nearest to each other
+    shares = sorted({(a / 502 + b / 784) / 2 for a in range(503) for b in range(785)})
+    gaps = [later - earlier for earlier, later in pairwise(shares) if later - earlier > 1e-12]
+    assert min(gaps) > 2.5e-6
+    dearer = row(space, 0, 1000, (1, 0.5 + 1 / 784), ceiling).score(space)
+    cheaper = row(space, 1, 1000, (1, 0.5), 0).score(space)
+    assert dearer and cheaper and dearer > cheaper
+
+
+def test_a_trial_that_is_exact_with_more_seeds_outweighs_a_cheaper_one(home: Path) -> None:
+    space = space_of(home)
+    cheap = [row(space, 0, 1000, (1, 1), 1), row(space, 0, 2001, (1, 0.9), 1)]
+    lucky = [row(space, 1, 1000, (1, 1), 2), row(space, 1, 2001, (1, 1), 2), row(space, 1, 2002, (0.5, 0), 2)]
+    sure = [row(space, 2, seed, (1, 1), 3) for seed in (1000, 2001, 2002)]
+    near = [row(space, 3, 1000, (1, 0.999), 1)]
+    rows = [*cheap, *lucky, *sure, *near]
+    scores = trial_scores(space, rows[::-1])
+    assert [scores[trial] for trial in range(4)] == pytest.approx([1.95, 2.25, 3, 0.9995], abs=1e-5)
+    assert [each.trial for each in best(space, rows)] == [2, 1]
+    failed = replace(row(space, 1, 2002, (1, 1)), state="failed")
+    assert trial_scores(space, [*lucky[:2], failed]) == {1: 2}
+
+
+def test_a_recipe_goes_into_params_and_leaves_the_rest(home: Path) -> None:
+    path = home / "params.yaml"
+    path.write_text(path.read_text("utf-8").replace("    pixel_value: 64\n", "    pixel_value: 64 # bright\n"), "utf-8")
+    before = path.read_text("utf-8").splitlines()
+    recipe = replace(load(path).models[MODEL], pixel_value=2.5, weight_decay=1e-5, optimizer="adam")
+    apply_recipe(path, MODEL, recipe)
+    assert load(path).models[MODEL] == recipe
+    after = path.read_text("utf-8").splitlines()
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert changed == ["    optimizer: adam", "    weight_decay: 1.0e-05", "    pixel_value: 2.5 # bright"]
+    path.write_text(path.read_text("utf-8").replace("    pixel_value: 2.5 # bright\n", ""), "utf-8")
+    with pytest.raises(StudyError, match="pixel_value does not stand on a line of its own"):
+        apply_recipe(path, MODEL, recipe)

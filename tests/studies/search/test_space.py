@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from notsoclevr.config import load
+from notsoclevr.dataset import Dataset
+from notsoclevr.errors import StudyError
+from notsoclevr.models import MODELS
+from notsoclevr.studies.search.space import settle
+
+from ...conftest import ROOT, run_command
+from .toy import MODEL, SPACE, places, space_of, write_space
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_all_models_have_one_space_and_one_protocol(model: str) -> None:
+    space = space_of(ROOT, model)
+    recipe = {"operations", *load(ROOT / "params.yaml").models[model].__dataclass_fields__}
+    assert [setting.name for setting in space.settings] == [name for name in SPACE["space"] if name in recipe]
+    assert space.trials >= 40
+    assert (space.best, len(space.more_seeds), len(space.seeds)) == (5, 4, 5)
+    # neither the committed seed nor those of studies/seeds
+    assert not {0, *range(30)} & {space.seed, *space.more_seeds, *space.seeds}
+    assert space.examples == 2509
+    for setting in space.settings:
+        shared = SPACE["space"][setting.name]
+        if setting.choices:
+            assert setting.choices == shared
+        else:
+            assert (setting.low, setting.high, setting.log) == (shared["low"], shared["high"], shared.get("log", False))
+
+
+def test_the_protocol_says_what_the_space_says() -> None:
+    page = (ROOT / "docs/protocol.md").read_text("utf-8")
+    for ceiling in SPACE["ceiling"].values():
+        assert f"| {ceiling:,} |" in page
+    assert "**Forty trials" in page and SPACE["trials"] == 40
+    assert "eight at a time; the first sixteen are random" in page
+    assert (SPACE["together"], SPACE["random"]) == (8, 16)
+    assert "2001 to 2004" in page and SPACE["more_seeds"] == [2001, 2002, 2003, 2004]
+    assert "1001 to 1005" in page and SPACE["seeds"] == [1001, 1002, 1003, 1004, 1005]
+
+
+@pytest.mark.parametrize(("split", "trains", "validates"), [("uniform", 2007, 502), ("quadrant", 1568, 784)])
+def test_validation_lies_inside_the_training_set(full: Dataset, split: str, trains: int, validates: int) -> None:
+    validation = space_of(ROOT).splits[split]
+    whole, parts = validation.whole(full), validation(full)
+    train, test, hidden = (places(each) for each in (parts.train, parts.test, whole.test))
+    assert (len(train), len(test)) == (trains, validates)
+    assert train | test == places(whole.train)
+    assert not train & test
+    assert not (train | test) & hidden
+
+
+def test_every_row_and_column_of_the_hidden_corner_is_still_seen(full: Dataset) -> None:
+    quadrant = space_of(ROOT).splits["quadrant"]
+    for axis in (0, 1):
+        assert np.isin(np.arange(4, 60), quadrant(full).train.coordinates[:, axis]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"learning_rat": [0.1]}, "space.learning_rat is no setting of a search; there are scale_coordinates, "),
+        ({"epochs": [3]}, "space.epochs is no setting of a search: they follow from operations"),
+        ({"optimizer": []}, "space.optimizer is an empty list; it takes at least one value"),
+        ({"optimizer": ["adam", "sgd"]}, "space.optimizer.1 is 'sgd'; input should be 'adam' or 'adamw'"),
+        ({"beta_2": [0.9, 0.9]}, "space.beta_2 has 0.9 twice"),
+        ({"beta_2": 0.9}, "space.beta_2 is 0.9; it takes a list of values, or a range of low and high"),
+        ({"pixel_value": {"low": 3, "high": 2}}, "space.pixel_value.low is 3, above high, which is 2"),
+        ({"pixel_value": {"low": 3, "high": 3}}, "space.pixel_value.low is 3 and so is high: the range is empty"),
+        ({"weight_decay": {"low": 0, "high": 1.0, "log": True}}, "space.weight_decay.low is 0; with log it takes a"),
+        ({"weight_decay": {"low": 0.1}}, "space.weight_decay.high is missing"),
+        ({"weight_decay": {"low": 0.1, "high": 1, "step": 1}}, "space.weight_decay.step is no setting"),
+        ({"weight_decay": {"low": "1e-3", "high": 1}}, "space.weight_decay.low is '1e-3'; "),
+        (
+            {"learning_rate": {"low": -1.0, "high": 1.0}},
+            "space.learning_rate.low is -1.0; input should be greater than",
+        ),
+        ({"batch_size": {"low": 1.0, "high": 8.0}}, "space.batch_size.low is 1.0; input should be a valid integer"),
+        ({"operations": {"low": 0.1, "high": 2.0}}, "space.operations.high is 2.0; input should be less than or equal"),
+    ],
+)
+def test_a_bad_space_is_refused_with_the_path_of_the_key(home: Path, change: dict[str, Any], says: str) -> None:
+    write_space(home, space=SPACE["space"] | change)
+    with pytest.raises(StudyError, match=re.escape(f"studies/search/space.yaml: {says}")) as error:
+        space_of(home)
+    assert error.value.exit_status == 2
+    assert not (home / "studies/search" / MODEL).exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"trials": 0}, "trials is 0"),
+        ({"seeds": [1001, 1001]}, "seeds is [1001, 1001]; it takes seeds that are all different"),
+        ({"seeds": [1000]}, "seeds is [1000]; it takes seeds that are all different, and no other list has"),
+        ({"more_seeds": [1000]}, "more_seeds is [1000]; it takes seeds that are all different"),
+        ({"more_seeds": [1001]}, "seeds is [1001, 1002]; it takes seeds that are all different, and no other list has"),
+        ({"ceiling": {"rendering": 3.0}}, "ceiling.regression is missing"),
+        ({"validation": {"diagonal": {}}}, "validation.diagonal is no split; there are uniform, quadrant"),
+        ({"validation": {"quadrant": {"corner": "middle"}}}, "validation.quadrant.corner is 'middle'"),
+        ({"space": {}}, "space.operations is missing"),
+        ({"trails": 3}, "trails is no setting"),
+    ],
+)
+def test_a_bad_protocol_is_refused(home: Path, change: dict[str, Any], says: str) -> None:
+    write_space(home, **change)
+    with pytest.raises(StudyError, match=re.escape(says)):
+        space_of(home)
+
+
+def test_a_model_may_add_settings_that_no_other_has(home: Path) -> None:
+    folder = home / "studies/search" / MODEL
+    folder.mkdir()
+    (folder / "space.yaml").write_text("space: {activation: [linear, relu]}", "utf-8")
+    assert space_of(home).settings[-1].choices == ["linear", "relu"]
+    for text, says in (
+        ("space: {beta_2: [0.5]}", "space.beta_2 stands in "),
+        ("space: {width: [2]}", "space.width stands in "),
+        ("space: {units: [2]}", f"space.units is no setting of {MODEL}; there are "),
+        ("trials: 80", "trials is no setting"),
+    ):
+        (folder / "space.yaml").write_text(text, "utf-8")
+        with pytest.raises(StudyError, match=re.escape(says)):
+            space_of(home)
+
+
+def test_a_folder_is_named_after_a_model(home: Path) -> None:
+    done = run_command(home, "search", "studies/search/nobody")
+    assert done.returncode == 2
+    assert "nobody is no model; the folder takes the name of one: coordconv_classifier, " in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert run_command(home, "search").returncode == 2
+
+
+def test_adam_has_no_decay_and_steps_no_warm_up(home: Path) -> None:
+    space = space_of(home)
+    values = {"operations": 0.5, "weight_decay": 0.1, "warmup_epochs": 1}
+    found = {
+        (optimizer, schedule): settle(space, values | {"optimizer": optimizer, "schedule": schedule}, 10**9)
+        for optimizer in ("adam", "adamw")
+        for schedule in ("cosine", "steps")
+    }
+    settings = {key: (recipe.weight_decay, recipe.warmup_epochs) for key, recipe in found.items() if recipe}
+    assert settings["adam", "cosine"] == (0, 1)
+    assert settings["adam", "steps"] == (0, 0)
+    assert settings["adamw", "cosine"] == (0.1, 1)
+    assert settings["adamw", "steps"] == (0.1, 0)
