@@ -29,8 +29,8 @@ class Recipe:
     """How a network is trained.
 
     Args:
-        scale_coordinates: The network counts in units of half a canvas, -1 to 1, instead of in pixels, 0 to 63.
-            Its ends still speak pixels: a rescaling is the first or the last layer of the network.
+        scale_coordinates: The network computes with coordinates from -1 to 1 over the canvas (0 to 1 if it ends in a
+            ReLU) instead of pixels, 0 to 63. A rescaling as its first or last layer converts them.
         kernel_initializer: "he_normal", as in the paper's code, or "glorot_uniform", Keras's own default.
         optimizer: "adamw" decays the weights themselves; "adam" adds the decay to the loss, as an L2 penalty on the
             kernels, which is what the paper and the tutorial do.

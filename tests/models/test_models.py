@@ -136,6 +136,13 @@ def test_regressors_answer_in_pixels() -> None:
         np.testing.assert_allclose(network(image), [[answer, answer]])
 
 
+def test_a_regressor_that_ends_in_a_relu_can_answer_every_pixel() -> None:
+    """Scaled to -1 to 1, its output of at least 0 would be no less than the middle of the canvas."""
+    network = build("strided_regressor", scale_coordinates=True)
+    ends = keras.Model(network.get_layer("pool").output, network.output)(np.array([[0.0, 1.0]], np.float32))
+    np.testing.assert_allclose(ends, [[0, 63]])
+
+
 def test_the_pixel_has_the_value_of_the_recipe() -> None:
     network = build("coordconv_regressor", pixel_value=7.0)
     image = np.zeros((1, 64, 64, 1), np.float32)

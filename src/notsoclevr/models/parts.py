@@ -20,11 +20,20 @@ def coordinates_in(recipe: Recipe) -> tuple[Any, Any]:
     return inputs, inputs
 
 
-def coordinates_out(x: Any, recipe: Recipe) -> Any:
-    """Return the output of a regressor, (n, 2), from that of its last trained layer."""
+def coordinates_out(x: Any, recipe: Recipe, *, lowest: float = -1) -> Any:
+    """Return the output of a regressor in pixels, (n, 2), from that of its last trained layer.
+
+    Args:
+        x: (n, 2).
+        recipe: Its `scale_coordinates` says whether `x` is in pixels or goes from `lowest` to 1 over the canvas.
+        lowest: 0 for a network that ends in a ReLU, which has no negative output.
+    """
     from keras import layers
 
-    return layers.Rescaling(CENTRE, offset=CENTRE, name="to_pixels")(x) if recipe.scale_coordinates else x
+    if not recipe.scale_coordinates:
+        return x
+    pixels = (CANVAS - 1) / (1 - lowest)
+    return layers.Rescaling(pixels, offset=-lowest * pixels, name="to_pixels")(x)
 
 
 def tiled(coordinates: Any) -> Any:

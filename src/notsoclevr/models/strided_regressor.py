@@ -55,7 +55,7 @@ def build_strided_regressor(recipe: StridedRegressorRecipe) -> keras.Model:
             x = layers.BatchNormalization(name=f"norm_{i}")(x)
         x = layers.ReLU(name=f"relu_{i}")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)  # (n, 2)
-    return keras.Model(inputs, coordinates_out(x, recipe))
+    return keras.Model(inputs, coordinates_out(x, recipe, lowest=0))
 
 
 ENTRIES = (

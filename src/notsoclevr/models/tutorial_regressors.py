@@ -57,7 +57,7 @@ def build_tutorial_strided_regressor(recipe: TutorialRegressorRecipe) -> keras.M
         if norm:
             x = layers.BatchNormalization(name=f"norm_{i}")(x)
     x = _convolution(recipe, len(stack) + 1, 2, 2)(x)  # (n, 1, 1, 2)
-    return keras.Model(inputs, coordinates_out(layers.Flatten()(x), recipe))
+    return keras.Model(inputs, coordinates_out(layers.Flatten()(x), recipe, lowest=0))
 
 
 def _convolution(recipe: Recipe, place: int, filters: int, kernel_size: int, **arguments: Any) -> Any:

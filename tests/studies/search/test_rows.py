@@ -15,8 +15,11 @@ from notsoclevr.studies.search.space import Space
 from .toy import MODEL, SPACE, space_of
 
 
-def row(space: Space, trial: int, seed: int, exact: Sequence[float], gflop: float = 100) -> Row:
-    outcomes = {split: {"error": "", "test_exact": f"{each}"} for split, each in zip(space.splits, exact, strict=True)}
+def row(space: Space, trial: int, seed: int, exact: Sequence[float], gflop: float = 100, loss: float = 0.5) -> Row:
+    outcomes = {
+        split: {"error": "", "test_exact": f"{each}", "test_loss": f"{loss}"}
+        for split, each in zip(space.splits, exact, strict=True)
+    }
     return Row(
         trial=trial,
         seed=seed,
@@ -45,18 +48,31 @@ def test_the_recipe_is_the_one_whose_worst_seed_is_best(home: Path) -> None:
     assert leader({(0, 1001): None, (0, 1002): 1}, [1001, 1002]) is None
 
 
-def test_among_equals_fewer_operations_win_and_one_answer_outweighs_them_all(home: Path) -> None:
+def test_among_exact_ones_fewer_operations_win(home: Path) -> None:
     space = space_of(home)
-    ceiling = SPACE["ceiling"]["regression"]
-    equal = [row(space, number, 1000, (1, 0.5), gflop) for number, gflop in enumerate((30, 10, 10, 20))]
+    equal = [row(space, number, 1000, (1, 1), gflop) for number, gflop in enumerate((30, 10, 10, 20))]
     assert [each.trial for each in best(space, equal)] == [1, 2]
+
+
+def test_among_others_the_lower_loss_wins_whatever_it_costs(home: Path) -> None:
+    space = space_of(home)
+    losses = (9.0, 0.02, float("nan"), 0.01, float("inf"))
+    equal = [row(space, number, 1000, (0, 0), 100 * number, loss) for number, loss in enumerate(losses)]
+    scores = trial_scores(space, equal)
+    assert sorted(scores, key=lambda trial: -scores[trial]) == [3, 1, 0, 2, 4]
+    assert scores[2] == scores[4]
+
+
+@pytest.mark.parametrize("exact", [(1, 1), (1, 0.5)])
+def test_one_answer_outweighs_all_that_decides_among_equals(home: Path, exact: tuple[float, float]) -> None:
+    space = space_of(home)
     # the two means of 502 and 784 answers that are nearest to each other
     shares = sorted({(a / 502 + b / 784) / 2 for a in range(503) for b in range(785)})
     gaps = [later - earlier for earlier, later in pairwise(shares) if later - earlier > 1e-12]
     assert min(gaps) > 2.5e-6
-    dearer = row(space, 0, 1000, (1, 0.5 + 1 / 784), ceiling).score(space)
-    cheaper = row(space, 1, 1000, (1, 0.5), 0).score(space)
-    assert dearer and cheaper and dearer > cheaper
+    worst = row(space, 0, 1000, exact, SPACE["ceiling"]["regression"], float("inf")).score(space)
+    best_below = row(space, 1, 1000, (exact[0], exact[1] - 1 / 784), 0, 0).score(space)
+    assert worst and best_below and worst > best_below
 
 
 def test_a_trial_that_is_exact_with_more_seeds_outweighs_a_cheaper_one(home: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from notsoclevr.studies.spec import text
 
 MEASURED = {"train_exact": "train_exact", "test_exact": "validation_exact", "test_loss": "validation_loss"}
 HEAD = ("trial", "seed", "state", "error", "score", "gflop", "epochs")
-EQUALS = 1e-6  # of the score, for a training that costs the whole ceiling: less than any two mean shares differ by
+EQUALS = 1e-6  # of the score, what decides among equals: less than any two mean shares differ by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,9 @@ class Row:
         if self.state != "complete":
             return None
         exact = [float(outcome["test_exact"]) for outcome in self.outcomes.values()]
-        return sum(exact) / len(exact) - EQUALS * self.operations / space.ceiling
+        loss = float(self.outcomes[next(iter(space.splits))]["test_loss"])
+        excess = loss / (1 + loss) if isfinite(loss) else 1
+        return sum(exact) / len(exact) - EQUALS * (self.operations / space.ceiling if self.exact else excess)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +156,7 @@ def to_line(space: Space, row: Row) -> dict[str, str]:
     score = row.score(space)
     line = {
         **{name: text(getattr(row, name)) for name in ("trial", "seed", "state", "error")},
-        "score": "" if score is None else f"{score:.8f}",
+        "score": "" if score is None else f"{score:.10f}",
         "gflop": f"{row.operations / GIGA:.1f}",
         "epochs": text(row.recipe.epochs) if row.recipe else "",
         **{name: text(value) for name, value in row.values.items()},
