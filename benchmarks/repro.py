@@ -21,7 +21,7 @@ from pathlib import Path
 from time import perf_counter
 
 ROOT = Path(__file__).parents[1]
-PERFECT = "exact 100.0% train, 100.0% test"
+PERFECT = "exact 100 % train, 100 % test"
 SGEMM = """
 import numpy as np
 from time import perf_counter

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from notsoclevr.cells import figures, files
+from notsoclevr.cells.record import cell_digest
 from notsoclevr.config import load
-from notsoclevr.dataset import CANVAS, SHOWCASE, SQUARE, generate
+from notsoclevr.dataset import CANVAS, SHOWCASE_PLACES, SQUARE, generate
 from notsoclevr.evaluation import Canvas, score
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging
@@ -89,7 +90,7 @@ def fabricate(
 
     final = outputs(np.arange(len(said)))
     measured = score(experiment, canvas, final)
-    showcase = np.array([canvas.place(square) for square in SHOWCASE])
+    showcase = np.array(SHOWCASE_PLACES)
     unsharp = np.append(np.geomspace(4, 0.02, epochs), 0).astype(np.float32)
     network = MODELS[model].build(experiment.recipe)
     for weight in network.weights:
@@ -104,7 +105,7 @@ def fabricate(
     )
     with staging(results / experiment.name, results) as folder:
         files.save(folder, experiment, canvas, fit, showcase)
-        files.save_timings(folder, fit.epoch_seconds, sum(fit.epoch_seconds) + 5)
+        files.save_timings(folder, fit.epoch_seconds, sum(fit.epoch_seconds) + 5, cell_digest(folder))
         cell = files.load(folder, results / experiment.name)
         if pictures:
             targets = getattr(canvas.dataset, experiment.task.target)

@@ -26,6 +26,14 @@ def test_commands_are_listed(command: Run) -> None:
         assert command(name, "--help").returncode == 0
 
 
+def test_help_needs_no_repository(command: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert "--learning_rate" in command("train", "--help", cwd=elsewhere).stdout
+    refused = command("generate", cwd=elsewhere)
+    assert refused.returncode == 2
+    assert refused.stderr == f"notsoclevr: {elsewhere}: no params.yaml here or in a folder above; use --root\n"
+
+
 def test_help_starts_in_under_a_second(command: Run) -> None:
     seconds = []
     for _ in range(3):

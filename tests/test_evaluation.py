@@ -16,7 +16,6 @@ def test_the_canvas_is_in_the_order_of_the_dataset(full: Dataset) -> None:
     np.testing.assert_array_equal(canvas.dataset.coordinates, full.coordinates)
     np.testing.assert_array_equal(canvas.dataset.squares, full.squares)
     assert canvas.is_test.sum() == 627
-    assert canvas.place(np.array([5, 4])) == 56
 
 
 def test_the_quadrant_is_marked(full: Dataset) -> None:

@@ -231,6 +231,35 @@ def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
         sleep(0.1)
 
 
+# A DVC that takes a second to end when it is stopped.
+SLOW_DVC = """\
+import pathlib, signal, time
+def end(*_):
+    time.sleep(1)
+    pathlib.Path("whole").touch()
+    raise SystemExit(1)
+signal.signal(signal.SIGINT, end)
+pathlib.Path("begun").touch()
+time.sleep(60)
+"""
+CALLS_IT = """\
+import pathlib, sys
+from notsoclevr import cli, pipeline
+pipeline.DVC = (sys.executable, "-c", sys.argv[1])
+cli._stop_politely()
+pipeline._call_dvc(pathlib.Path())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_dvc_has_the_time_to_leave_its_files_whole(tmp_path: Path, number: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", CALLS_IT, SLOW_DVC], cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        wait_until((tmp_path / "begun").exists)
+        process.send_signal(number)
+    assert process.returncode != 0
+    assert (tmp_path / "whole").exists()
+
+
 def test_two_clones_in_different_places_write_the_same_lock(clone: Path, tmp_path: Path) -> None:
     """And other files of git: a shrunken cell is trained in another folder, on one core."""
     other = tmp_path / "other place"

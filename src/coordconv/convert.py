@@ -83,8 +83,8 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
             (column, row), as in the paper. The layer may have the other: channels are put in its order.
 
     Raises:
-        ValueError: for a shape that does not fit, an unknown `order`, a layer that is not built or has a
-            `coord_kernel_size`, a bias for a layer without one.
+        ValueError: for a shape that does not fit, an unknown `order`, a layer that is no CoordConv, is not built or has
+            a `coord_kernel_size`, a bias for a layer without one.
 
     Example:
     >>> layer = CoordConv2D(8, 1)
@@ -92,6 +92,8 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
     >>> load_concatenated_kernel(layer, np.ones((1, 1, 3 + 2, 8)), order="xy")
     """
     check_order(order)
+    if not isinstance(layer, CoordConv1D | CoordConv2D | CoordConv3D | CoordConv2DTranspose):
+        raise ValueError(f"`layer` must be a CoordConv layer. Received: layer={layer}")
     if not layer.built:
         raise ValueError(f"`layer` must be built, so that it has weights. Received: layer={layer}")
     if layer.coord_kernel_size is not None:

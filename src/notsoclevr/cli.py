@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -71,12 +72,22 @@ def _fail(message: str, status: int) -> None:
 @click.pass_context
 def main(context: click.Context, root: Path | None) -> None:
     """Study CoordConv on Not-so-Clevr: make the data, train, compare, track."""
-    if not context.resilient_parsing:
-        context.obj = (root or find_root()).resolve()
+    context.obj = root
+
+
+def _pass_root(command: Callable[..., None]) -> Callable[..., None]:
+    """Hand the root to a command when it runs: `--help` needs none."""
+
+    @click.pass_obj
+    @wraps(command)
+    def run(root: Path | None, *arguments: Any, **options: Any) -> None:
+        command((root or find_root()).resolve(), *arguments, **options)
+
+    return run
 
 
 @main.command()
-@click.pass_obj
+@_pass_root
 def generate(root: Path) -> None:
     """Make the dataset: 3,136 squares on a canvas, data/not_so_clevr.npz."""
     dataset.save_dataset(dataset.dataset_path(root), dataset.generate())
@@ -84,7 +95,7 @@ def generate(root: Path) -> None:
 
 @main.command()
 @click.option("--split", "names", type=click.Choice(list(SPLITS)), multiple=True, help="Only this one.")
-@click.pass_obj
+@_pass_root
 def split(root: Path, names: Sequence[str]) -> None:
     """Divide the dataset into a training set and a test set, data/<split>.npz, as params.yaml says."""
     config = load(root / PARAMS)
@@ -130,7 +141,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="More are faster, and change the last digits of the results.",
 )
 @_recipe_options
-@click.pass_obj
+@_pass_root
 def train(
     root: Path,
     /,
@@ -185,7 +196,7 @@ def _load_matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
 
 
 @main.command()
-@click.pass_obj
+@_pass_root
 def evaluate(root: Path) -> None:
     """Compare the cells in results/ with each other and with what was published, in reports/.
 
@@ -200,47 +211,57 @@ def evaluate(root: Path) -> None:
 
 @main.command()
 @click.argument("directories", nargs=-1, type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.pass_obj
+@_pass_root
 def track(root: Path, directories: Sequence[Path]) -> None:
-    """Log to MLflow what it has not: the cells in DIRECTORIES, or all in results/ and their comparison.
+    """Log what MLflow lacks: the cells in DIRECTORIES, or all in results/ and their comparison.
 
     Of results/, a cell that is missing or damaged is named on stderr, and the rest is logged. With DIRECTORIES neither
     the comparison nor the model registry is touched.
     """
+    if not directories:
+        _track_all(root)
+        return
     from notsoclevr import stages
     from notsoclevr.cells import files
 
-    if directories:
-        stages.track(root, [files.load(directory) for directory in directories])
-    else:
-        stages.track(root, _load_matrix(root)[0], compare=True)
+    stages.track(root, [files.load(directory) for directory in directories])
+
+
+def _track_all(root: Path) -> None:
+    from notsoclevr import stages
+
+    stages.track(root, _load_matrix(root)[0], compare=True)
+
+
+def _cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @main.command()
 @click.option("--models", default="all", metavar="NAMES", help="all, or some, with commas between them.")
-@click.option("--epochs", default="recipe", metavar="NUMBER", help=f"For each of them; recipe: as {PARAMS} has it.")
-@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Trainings at a time; one a processor core by default.")
-@click.pass_context
-def pipeline(context: click.Context, models: str, epochs: str, jobs: int | None) -> None:
+@click.option("--epochs", default="recipe", metavar="NUMBER", help=f"Epochs of each; recipe: as {PARAMS} has them.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Trainings at a time; by default one per core.")
+@_pass_root
+def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
     """Run the stages of dvc.yaml, several trainings at a time, and log what has no run: `make repro`.
 
     It may be stopped at any time and run again: what ended is kept. With a number of epochs it is an experiment of DVC
-    (`dvc exp run --temp`), all of it trained anew: results/ and reports/ stay what params.yaml says, and
-    `dvc exp show` and `dvc exp apply` know the rest.
+    (`dvc exp run --temp`), all of it trained anew: results/ and reports/ stay what params.yaml says;
+    `dvc exp show` lists it, `dvc exp apply` adopts it.
     """
     from notsoclevr import pipeline as whole
 
-    root = context.obj
     config = load(root / PARAMS)
     known = list(dict.fromkeys(model for model, _ in config.cells))
     chosen = known if models == "all" else models.split(",")
     if unknown := [name for name in chosen if name not in known]:
         raise StudyError(f"--models: {unknown[0]!r} is no model of the matrix; takes all, or of {', '.join(known)}")
     cells = [f"{model}-{split}" for model, split in config.cells if model in chosen]
+    _stop_politely()
     if epochs == "recipe":
-        _stop_politely()
-        whole.reproduce(root, config, cells, jobs or len(os.sched_getaffinity(0)))
-        context.invoke(track)
+        whole.reproduce(root, config, cells, jobs or _cores())
+        _track_all(root)
         click.echo(whole.differences(root))
     else:
         overrides = {f"models.{name}.epochs": _number(epochs) for name in chosen}
@@ -257,9 +278,9 @@ def _check_cluster(workers: int | None, scheduler: str | None) -> None:
 
 @main.command()
 @click.argument("path", metavar="STUDY_YAML", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--workers", type=click.IntRange(min=1), help="Processes here; one a processor core by default.")
-@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster to do the work, as tcp://host:8786.")
-@click.pass_obj
+@click.option("--workers", type=click.IntRange(min=1), help="Processes here; by default one per processor core.")
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead, as tcp://host:8786.")
+@_pass_root
 def study(root: Path, path: Path, workers: int | None, scheduler: str | None) -> None:
     """Run the experiments of a study that have no row in the results.csv beside it.
 
@@ -270,7 +291,7 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
     from notsoclevr.studies.spec import load_study
 
     asked = load_study(path, root)
-    failed = run_study(root, asked, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
+    failed = run_study(root, asked, workers=workers or _cores(), scheduler=scheduler)
     if failed:
         raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)
 
@@ -283,10 +304,10 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes here; one a processor core by default.")
-@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster to do the work, as tcp://host:8786.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes here; by default one per processor core.")
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead, as tcp://host:8786.")
 @click.option("--apply", is_flag=True, help=f"Write the recipe into {PARAMS}, too.")
-@click.pass_obj
+@_pass_root
 def search(root: Path, folders: Sequence[Path], workers: int | None, scheduler: str | None, apply: bool) -> None:
     """Search for the recipes of models, as docs/protocol.md has it: trials.csv and recipe.yaml in each folder.
 
@@ -300,23 +321,23 @@ def search(root: Path, folders: Sequence[Path], workers: int | None, scheduler: 
     from notsoclevr.studies.search.rows import apply_recipe
 
     for space in spaces:
-        chosen = run_search(root, space, workers=workers or os.cpu_count() or 1, scheduler=scheduler)
+        chosen = run_search(root, space, workers=workers or _cores(), scheduler=scheduler)
         click.echo(f"{space.model}: trial {chosen.row.trial}, lowest score {chosen.lowest:.8f}: {space.recipe_file}")
         if apply and chosen.row.recipe:
             apply_recipe(root / PARAMS, space.model, chosen.row.recipe)
 
 
 @main.command()
-@click.pass_obj
+@_pass_root
 def claims(root: Path) -> None:
-    """Hold the published claims of studies/claims.yaml to the rows of the studies: reports/claims.md and claims.csv."""
+    """Judge the claims of studies/claims.yaml by the rows of the studies: reports/claims.md and claims.csv."""
     from notsoclevr import stages
 
     click.echo(stages.judge_claims(root))
 
 
 @main.command()
-@click.pass_obj
+@_pass_root
 def readme(root: Path) -> None:
     """Copy the tables of reports/comparison.md between their marks in README.md."""
     from notsoclevr.report import comparison

@@ -98,7 +98,8 @@ def read_yaml(path: Path) -> Any:
         raise StudyError(f"{path}{line}: {error.problem}") from None
     except RecursionError:
         raise StudyError(f"{path}: cannot be read: it is nested too deeply") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date or number that is none
+    # no UTF-8, or a date, number or switch that is none
+    except (OSError, ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StudyError(f"{path}: cannot be read: {reason}") from None
 

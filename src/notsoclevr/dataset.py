@@ -12,8 +12,6 @@ Source: the paper, section 3; the tutorial, section Dataset.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ SHOWCASE = (
     *((13, 7), (45, 32), (59, 46), (5, 10), (29, 41), (33, 9)),
     *((7, 56), (10, 59), (31, 7), (32, 50), (39, 50), (59, 44)),
 )
+SHOWCASE_PLACES = [(row - MARGIN) * POSITIONS + column - MARGIN for row, column in SHOWCASE]  # in the dataset
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -129,9 +128,11 @@ def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDA
             if (version := file["version"].tolist()) != VERSION:
                 raise StudyError(f"{path}: is of version {version}, this program reads {VERSION}; {remedy}")
             arrays = {name: file[name] for name in names}
+    except StudyError:
+        raise
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file; {remedy}") from None
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error):
+    except Exception:  # whatever zipfile and NumPy say of a damaged file
         raise StudyError(f"{path}: truncated, or no npz file; {remedy}") from None
     for name, array in arrays.items():
         n = len(arrays[name.replace(name.rpartition("_")[2], "coordinates")]) if array.ndim else 0

@@ -41,10 +41,6 @@ class Canvas:
             is_test=np.repeat([False, True], [len(each) for each in sets])[order],
         )
 
-    def place(self, centre: Sequence[int]) -> int:
-        """Return the place of the example with this centre (row, column)."""
-        return int(np.flatnonzero((self.dataset.coordinates == centre).all(axis=1))[0])
-
 
 def score(experiment: Experiment, canvas: Canvas, outputs: Floats) -> dict[str, float]:
     """Compute how good the outputs of a network are on the training set and on the test set.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +52,10 @@ class Experiment:
 
     def settings(self) -> dict[str, Any]:
         """Return all that decides the training, flat, by the names that tables and MLflow have for it."""
-        return dict(self._settings())
-
-    def _settings(self) -> Iterator[tuple[str, Any]]:
-        yield "model", self.model
-        yield "split", self.split.name
-        for name, value in self.split.arguments().items():
-            yield f"split_{name}", value
-        yield "seed", self.seed
-        yield from asdict(self.recipe).items()
+        return {
+            "model": self.model,
+            "split": self.split.name,
+            **{f"split_{name}": value for name, value in self.split.arguments().items()},
+            "seed": self.seed,
+            **asdict(self.recipe),
+        }

@@ -73,7 +73,8 @@ def staging(directory: Path, root: Path) -> Iterator[Path]:
         root: The repository, to stage in; for a `directory` that is elsewhere, the folder around it serves.
 
     Raises:
-        OSError: One of the folders cannot be written. What was in `directory` is then still there, whole.
+        OSError: One of the folders cannot be written. `directory` then has what it had, or lacks files. It never has
+            files of two trainings.
     """
     directory = directory.absolute()
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -83,11 +84,14 @@ def staging(directory: Path, root: Path) -> Iterator[Path]:
     try:
         yield temporary
         directory.mkdir(exist_ok=True)
-        for new in temporary.iterdir():
-            old = directory / new.name
+        made = list(temporary.iterdir())
+        for old in (directory / new.name for new in made):
             if old.is_dir():
                 shutil.rmtree(old)
-            shutil.move(new, old)  # a rename, but where a file system is mounted in between
+            else:
+                old.unlink(missing_ok=True)
+        for new in made:
+            shutil.move(new, directory / new.name)  # a rename, but where a file system is mounted in between
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from notsoclevr import progress
 from notsoclevr.config import RESULTS, Config
 from notsoclevr.errors import StudyError
 
@@ -119,7 +120,15 @@ def _targets(config: Config, cells: Sequence[str]) -> list[str]:
 
 
 def _call_dvc(root: Path, *arguments: str) -> None:
-    if subprocess.run([*DVC, *arguments], cwd=root, check=False).returncode:
+    # in a session of its own, Ctrl-C comes from here alone, and DVC has the time to leave its files whole
+    with subprocess.Popen([*DVC, *arguments], cwd=root, start_new_session=True) as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait()
+            raise
+    if status:
         raise StudyError("DVC stopped before the end; what it said stands above", exit_status=1)
 
 
@@ -142,19 +151,20 @@ class _Trainings:
     def __init__(self, root: Path, config: Config, cells: Sequence[str]) -> None:
         self._root = root
         epochs = {f"{model}-{split}": config.models[model].epochs for model, split in config.cells}
-        # what an epoch costs, as the last training of the cell has counted it: the dearest cells come first
-        costs = {name: self._operations(name) / epochs[name] for name in cells}
+        # the dearest cells come first
+        costs = {name: self._epoch_cost(name) for name in cells}
         self._costs = dict(sorted(costs.items(), key=lambda item: -item[1] * epochs[item[0]]))
         self._total = sum(cost * epochs[name] for name, cost in costs.items())
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._said: dict[str, re.Match[str]] = {}  # after the last epoch that was measured
         self._stopped = Event()
 
-    def _operations(self, name: str) -> float:
-        with suppress(OSError, ValueError, TypeError, LookupError):
+    def _epoch_cost(self, name: str) -> float:
+        """Return the operations of an epoch, as the last training of the cell has counted them."""
+        with suppress(OSError, ValueError, TypeError, LookupError, ArithmeticError):
             metrics = json.loads((self._root / RESULTS / name / "metrics.json").read_text("utf-8"))
-            return float(metrics["training_operations"])
-        return 1e12  # as those of the cells that are known
+            return float(metrics["training_operations"]) / float(metrics["epochs"])
+        return 1e11  # as those of the cells that are known
 
     def run(self, jobs: int) -> None:
         """Run all, and wait for them.
@@ -169,12 +179,7 @@ class _Trainings:
         failed = []
         with (
             ThreadPoolExecutor(jobs) as pool,
-            tqdm(
-                total=self._total,
-                desc="training",
-                bar_format="{desc} |{bar}| {percentage:3.0f}% {elapsed} (left {remaining}) {postfix}",
-                disable=not sys.stderr.isatty(),
-            ) as bar,
+            progress.bar("training", self._total, shown=progress.SHARE) as bar,
         ):
             try:
                 futures = {pool.submit(self._train, name, bar): name for name in self._costs}
@@ -216,6 +221,8 @@ class _Trainings:
                 ) as process,
             ):
                 self._processes[name], reasons = process, []
+                if self._stopped.is_set():  # `_stop` may have come before there was a process
+                    os.killpg(process.pid, signal.SIGTERM)
                 for line in process.stdout or ():
                     log.write(line)
                     log.flush()
@@ -233,7 +240,9 @@ class _Trainings:
         """Note that a cell was measured after an epoch."""
         before = int(self._said[name][1]) if name in self._said else 0
         self._said[name] = found
-        under_way = [f"{cell} {said[1]}/{said[2]}" for cell, said in self._said.items() if cell in self._processes]
+        under_way = [
+            f"{cell} {said[1]}/{said[2]}" for cell, said in list(self._said.items()) if cell in self._processes
+        ]
         bar.set_postfix_str(", ".join(under_way), refresh=False)
         bar.update(self._costs[name] * (int(found[1]) - before))
 

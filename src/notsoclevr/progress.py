@@ -1,4 +1,4 @@
-"""What one sees of a training while it runs: a bar on a terminal, a line an epoch elsewhere."""
+"""What one sees of a training while it runs: a bar on a terminal, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -9,22 +9,33 @@ from tqdm import tqdm
 
 Row = dict[str, float]
 
+COUNT, SHARE = "{n}/{total}", "{percentage:3.0f}%"  # what a bar shows of how far it is
 
-def counting_bar(name: str, total: int, initial: int = 0) -> tqdm[Any]:
-    """Return a bar on stderr that counts what has ended; it is disabled where there is no terminal.
+
+def bar(name: str, total: float, initial: int = 0, shown: str = COUNT) -> tqdm[Any]:
+    """Return a bar on stderr; it is disabled where there is no terminal.
 
     Args:
-        name: What is counted.
-        total: How many there are.
-        initial: How many had ended before.
+        name: What it is of.
+        total: How much there is to do.
+        initial: How much had been done before.
+        shown: COUNT or SHARE.
     """
     return tqdm(
         total=total,
         initial=initial,
         desc=name,
         disable=not sys.stderr.isatty(),
-        bar_format="{desc} |{bar}| {n}/{total} {elapsed} (left {remaining}) {postfix}",
+        bar_format=f"{{desc}} |{{bar}}| {shown} {{elapsed}} (left {{remaining}}) {{postfix}}",
     )
+
+
+def percent(share: float) -> str:
+    """Return a share of 0 to 1 in percent, never rounded up to a perfection or down to a failure that it is not."""
+    shown = f"{share:.1%}"
+    if (shown == "100.0%") != (share == 1) or (shown == "0.0%") != (share == 0):
+        shown = f"{share:.2%}"
+    return shown.replace(".0%", "%").replace("%", " %")
 
 
 class Progress:
@@ -39,12 +50,7 @@ class Progress:
     def __init__(self, name: str, epochs: int, steps: int) -> None:
         self._name = name
         self._epochs = epochs
-        self._bar = tqdm(
-            total=epochs * steps,
-            desc=name,
-            disable=not sys.stderr.isatty(),
-            bar_format="{desc} |{bar}| {percentage:3.0f}% {elapsed} (left {remaining}) {postfix}",
-        )
+        self._bar = bar(name, epochs * steps, shown=SHARE)
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +64,7 @@ class Progress:
 
     def epoch(self, row: Row) -> None:
         """Note that an epoch ended, with its row of the history."""
-        exact = f"exact {row['train_exact']:.1%} train, {row['test_exact']:.1%} test"
+        exact = f"exact {percent(row['train_exact'])} train, {percent(row['test_exact'])} test"
         line = f"epoch {row['epoch']:.0f}/{self._epochs}  loss {row['train_loss']:.4g}  {exact}"
         if self._bar.disable:
             print(f"{self._name}  {line}", file=sys.stderr, flush=True)

@@ -53,12 +53,12 @@ def track(root: Path, cells: Sequence[Cell], *, compare: bool = False) -> None:
         compare: They are all cells of the comparison, which is logged too, and the best networks are registered.
 
     Raises:
-        StudyError: The store does not answer, or the examples of a cell are not there.
+        StudyError: The store does not answer.
     """
     from notsoclevr.cells.training import log_missing
 
     with tracking.connect(root) as store:
-        logged = log_missing(store, root, cells)
+        logged = log_missing(store, cells)
         if compare and all((root / REPORTS / name).exists() for name in ("comparison.csv", "index.html")):
             record.log_comparison(store, root / REPORTS, cells)
     print(f"{len(logged)} of {len(cells)} cells had no run{': ' if logged else ''}{', '.join(logged)}")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from notsoclevr.cells import files
+from notsoclevr.cells.record import cell_digest, collect
 from notsoclevr.errors import StudyError
 from notsoclevr.files import staging
 from notsoclevr.tasks import TASKS
@@ -104,14 +105,17 @@ def test_a_failed_write_leaves_the_old_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "history.csv", "predictions.npz"])
-@pytest.mark.parametrize("kind", ["missing", "cut"])
+@pytest.mark.parametrize("kind", ["missing", "cut", "flipped"])
 def test_damaged_cells_are_refused_in_one_line(tmp_path: Path, name: str, kind: str) -> None:
     directory = tmp_path / "coordconv_regressor-quadrant"
     fabricate(tmp_path, "coordconv_regressor")
     if kind == "missing":
         (directory / name).unlink()
-    else:
+    elif kind == "cut":
         (directory / name).write_bytes((directory / name).read_bytes()[:20])
+    else:  # an unknown version of zip, a number that is none, no number at all
+        content = (directory / name).read_bytes().replace(b"PK\x01\x02-\x03-", b"PK\x01\x02-\x03m")
+        (directory / name).write_bytes(content.replace(b'"epochs": ', b'"epochs": -').replace(b"\n1,", b"\none,", 1))
     with pytest.raises(StudyError) as refusal:
         files.load(directory)
     assert str(directory) in str(refusal.value)
@@ -119,13 +123,19 @@ def test_damaged_cells_are_refused_in_one_line(tmp_path: Path, name: str, kind: 
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [None, "", "[1]", '{"epoch_seconds": '])
+@pytest.mark.parametrize(
+    "content", [None, "", "[1]", '{"epoch_seconds": ', '{"epoch_seconds": [], "results": "others"}']
+)
 def test_nothing_depends_on_the_seconds(tmp_path: Path, content: str | None) -> None:
-    fabricate(tmp_path, "coordconv_regressor")
-    path = tmp_path / "coordconv_regressor-quadrant" / "timings.json"
+    """They may be missing, or be of a training whose results DVC has replaced."""
+    cell = fabricate(tmp_path, "coordconv_regressor", epochs=4)
+    assert files.load_timings(cell.directory, cell_digest(cell.directory))["epoch_seconds"] == [2.0] * 4
+    path = cell.directory / "timings.json"
     path.unlink() if content is None else path.write_text(content)
-    cell = files.load(path.parent)
-    assert files.load_timings(cell) == {}
+    assert files.load_timings(cell.directory, cell_digest(cell.directory)) == {}
+    names = {point.name for point in collect(files.load(cell.directory)).metrics}
+    assert "test_exact" in names
+    assert "train_seconds" not in names
 
 
 def test_a_foreign_cell_is_refused(tmp_path: Path) -> None:

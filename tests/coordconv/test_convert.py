@@ -275,6 +275,11 @@ def test_loader_refuses(arguments, options, message):
         load_concatenated_kernel(layer, **{"kernel": np.zeros((3, 3, 5, 4)), **options})
 
 
+def test_loader_refuses_another_layer():
+    with pytest.raises(ValueError, match="`layer` must be a CoordConv layer"):
+        load_concatenated_kernel(keras.layers.Conv2D(4, 3), np.zeros((3, 3, 5, 4)))
+
+
 def test_loader_refuses_a_layer_that_is_not_built():
     with pytest.raises(ValueError, match="`layer` must be built"):
         load_concatenated_kernel(CoordConv2D(4, 3), np.zeros((3, 3, 5, 4)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from notsoclevr.cells.files import Cell, load, save_timings
+from notsoclevr.cells.record import cell_digest
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.report import comparison, markdown
@@ -80,7 +81,7 @@ def test_a_slower_machine_writes_the_same(tmp_path: Path, cells: list[Cell]) -> 
     """Else what git has would be out of date after every `make repro`."""
     comparison.write(tmp_path / "fast", cells, {})
     for cell in cells:
-        save_timings(cell.directory, [70.0] * 4, 300.0)
+        save_timings(cell.directory, [70.0] * 4, 300.0, cell_digest(cell.directory))
     comparison.write(tmp_path / "slow", [load(cell.directory) for cell in cells], {})
     for path in (tmp_path / "fast").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "slow" / path.relative_to(tmp_path / "fast")).read_bytes()

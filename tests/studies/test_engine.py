@@ -126,9 +126,8 @@ def test_an_experiment_that_works_at_last_is_logged_beside_its_failure(home: Pat
     (asked,) = study.trials
     for row in [make_row(asked, {}, error="Boom"), make_row(asked, {"test_exact": 0.5}), make_row(asked, {}, "Boom")]:
         for _ in range(2):
-            opened = log.open_study(home, study)
-            log.log_rows(opened, [row])
-            log.close_study(opened, study, "FINISHED")
+            with log.open_log(home, study.name, study.about, "study", ()) as opened:
+                log.log_rows(opened, [row])
     _, children = study_runs(home)
     assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED"]
 

@@ -31,6 +31,7 @@ from notsoclevr import progress, tracking
 from notsoclevr.cells import files, training
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, load_split, split_path
+from notsoclevr.tracking import store as store_module
 
 from ..conftest import Run, make_project, run_command, store_uri
 from ..soak.kills import free_port, healthy
@@ -343,12 +344,16 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
     assert left.info.status == "RUNNING"
     cell = files.load(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.store)
-    with monkeypatch.context() as full, pytest.raises(OSError, match="disk"), tracking.connect(project) as store:
+    with (
+        monkeypatch.context() as full,
+        pytest.raises(tracking.StoreError, match="disk"),
+        tracking.connect(project) as store,
+    ):
         full.setattr(MlflowClient, "log_model_artifacts", Mock(side_effect=OSError("disk")))
-        training.log_missing(store, project, [cell])
+        training.log_missing(store, [cell])
     with tracking.connect(project) as store:
-        assert training.log_missing(store, project, [cell]) == [experiment.name]
-        assert training.log_missing(store, project, [cell]) == []
+        assert training.log_missing(store, [cell]) == [experiment.name]
+        assert training.log_missing(store, [cell]) == []
 
     (run,) = runs(server.store, "rendering")
     assert run.info.run_id == left.info.run_id
@@ -440,6 +445,14 @@ def kill(connection, cursor, statement, *_):
 with tracking.connect(Path(sys.argv[1])):
     pass
 """
+
+
+def test_a_user_without_a_name_can_log(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is started with another user's number."""
+    monkeypatch.setattr(store_module, "getuser", Mock(side_effect=KeyError("getpwuid(): uid not found: 12345")))
+    with tracking.connect(project) as store:
+        run_id = store.open_run(tracking.Run(experiment="rendering", about="", name="a run"))
+    assert "mlflow.user" not in MlflowClient(store_uri(project)).get_run(run_id).data.tags
 
 
 def test_a_kill_while_the_store_is_made_leaves_none_that_is_broken(tmp_path: Path) -> None:

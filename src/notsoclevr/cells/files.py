@@ -18,18 +18,17 @@ from __future__ import annotations
 import csv
 import json
 import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from notsoclevr.config import PARAMS, Config, check
 from notsoclevr.dataset import MARGIN, POSITIONS
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import StudyError, describe
 from notsoclevr.evaluation import Canvas, summarise
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import atomic_write, write_json, write_rows
@@ -174,19 +173,16 @@ def save_predictions(path: Path, task: Task, canvas: Canvas, fit: Fit, showcase:
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
-def save_timings(directory: Path, epoch_seconds: list[float], total_seconds: float) -> None:
+def save_timings(directory: Path, epoch_seconds: list[float], total_seconds: float, digest: str) -> None:
     """Write timings.json.
 
     Args:
         directory: Where to.
         epoch_seconds: Time that each epoch trained, without what was measured after it.
         total_seconds: Time of the whole command, from its start until the results were written.
+        digest: Fingerprint of the results in the folder, which they are of.
     """
-    timings = {
-        "train_seconds": sum(epoch_seconds),
-        "total_seconds": total_seconds,
-        "epoch_seconds": epoch_seconds,
-    }
+    timings = {"epoch_seconds": epoch_seconds, "total_seconds": total_seconds, "results": digest}
     with atomic_write(directory / "timings.json") as path:
         write_json(path, timings)
 
@@ -205,19 +201,21 @@ def save_run(directory: Path, run_id: str | None, digest: str) -> None:
 
 def load_run(directory: Path, digest: str) -> str | None:
     """Return the id of the MLflow run that results with this fingerprint came of; None if run.json does not say so."""
-    try:
-        known = dict(json.loads((directory / "run.json").read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    return known.get("run_id") if known.get("results") == digest else None
+    return _load_own(directory / "run.json", digest).get("run_id")
 
 
-def load_timings(cell: Cell) -> dict[str, Any]:
-    """Load timings.json; nothing where there is none that can be read, as after a checkout from DVC's cache."""
+def load_timings(directory: Path, digest: str) -> dict[str, Any]:
+    """Load timings.json; nothing if it is not of results with this fingerprint."""
+    return _load_own(directory / "timings.json", digest)
+
+
+def _load_own(path: Path, digest: str) -> dict[str, Any]:
+    """Load a file that DVC does not keep: after a checkout from its cache it is not there, or is of other results."""
     try:
-        return dict(json.loads((cell.directory / "timings.json").read_text("utf-8")))
+        known = dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
+    return known if known.get("results") == digest else {}
 
 
 def load(directory: Path, home: Path | None = None) -> Cell:
@@ -245,10 +243,10 @@ def load(directory: Path, home: Path | None = None) -> Cell:
             raise StudyError(f"{directory}: {problem}; {remedy}")
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename}: no such file; {remedy}") from None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
-        raise StudyError(
-            f"{directory}: its results cannot be read ({type(error).__name__}: {error}); {remedy}"
-        ) from None
+    except StudyError:
+        raise
+    except Exception as error:  # whatever json, csv, zipfile and NumPy say of a damaged file
+        raise StudyError(f"{directory}: its results cannot be read ({describe(error)}); {remedy}") from None
     return cell
 
 

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from notsoclevr.cells.files import Cell, Row, load_timings
-from notsoclevr.dataset import SplitDataset
+from notsoclevr.dataset import generate
 from notsoclevr.experiment import Experiment
 from notsoclevr.tasks import ANSWERS
 from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
@@ -37,7 +37,7 @@ def measured(row: Row, seconds: float) -> list[Point]:
 
     Args:
         row: Of the history.
-        seconds: That all epochs until then have trained.
+        seconds: Training time of all epochs so far.
     """
     step = int(row["epoch"])
     return [Point(name, value, step=step, seconds=seconds) for name, value in row.items() if name != "epoch"]
@@ -58,16 +58,12 @@ def cell_digest(directory: Path) -> str:
     return digest(directory / "metrics.json", directory / "history.csv")
 
 
-def collect(cell: Cell, split: SplitDataset) -> Outcome:
-    """Return what came of a cell, from its files.
-
-    Args:
-        cell: The cell.
-        split: The examples it was trained and tested on.
-    """
+def collect(cell: Cell) -> Outcome:
+    """Return what came of a cell, from its files."""
     import coordconv  # which imports Keras
 
-    timings, epochs = load_timings(cell), int(cell.history[-1]["epoch"])
+    split, results = cell.split(generate()), cell_digest(cell.directory)
+    timings, epochs = load_timings(cell.directory, results), int(cell.history[-1]["epoch"])
     elapsed = [0.0, *accumulate(timings.get("epoch_seconds", [0.0] * epochs))]  # by epoch
     name = cell.metrics["split"]
     curve = [point for row in cell.history for point in measured(row, elapsed[int(row["epoch"])])]
@@ -88,7 +84,7 @@ def collect(cell: Cell, split: SplitDataset) -> Outcome:
     points += [Point(name, value, of_network=True) for name, value in last.items()]
     figures = cell.directory / "figures"
     return Outcome(
-        digest=cell_digest(cell.directory),
+        digest=results,
         metrics=points,
         files=[
             (figures, "figures"),

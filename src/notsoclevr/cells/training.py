@@ -15,7 +15,7 @@ import numpy.typing as npt
 from notsoclevr import tracking
 from notsoclevr.cells import figures, files, record
 from notsoclevr.cells.files import Cell
-from notsoclevr.dataset import SHOWCASE, SplitDataset, load_split, split_path
+from notsoclevr.dataset import SHOWCASE_PLACES, SplitDataset
 from notsoclevr.errors import one_line
 from notsoclevr.evaluation import Canvas
 from notsoclevr.experiment import Experiment
@@ -36,7 +36,7 @@ def train_cell(
         root: The repository.
         experiment: What to train.
         split: The examples.
-        directory: Where the results go; what is there stays whole if this fails.
+        directory: Where the results go; what is there stays until there are new ones.
         started: When the command started, by `time.perf_counter`.
         threads: That TensorFlow may use.
 
@@ -55,19 +55,20 @@ def train_cell(
         print(f"notsoclevr: {one_line(str(error))}; training goes on without it", file=sys.stderr)
     try:
         canvas = Canvas.of(split)
-        showcase = np.array([canvas.place(centre) for centre in SHOWCASE])
+        showcase = np.array(SHOWCASE_PLACES)
         fit = _train(experiment, split, showcase, directory.name, feed)
         with staging(directory, root) as folder:
             files.save(folder, experiment, canvas, fit, showcase)
             cell = files.load(folder, directory)
             targets = getattr(canvas.dataset[showcase], experiment.task.target)
             figures.save_cell_figures(folder / "figures", cell, targets)
-            files.save_run(folder, run_id, record.cell_digest(folder))
-            files.save_timings(folder, fit.epoch_seconds, perf_counter() - started)
+            digest = record.cell_digest(folder)
+            files.save_run(folder, run_id, digest)
+            files.save_timings(folder, fit.epoch_seconds, perf_counter() - started, digest)
         if run_id and feed:
             feed.close()
             with tracking.connect(root) as store:
-                store.finish(run_id, record.collect(cell, split))
+                store.finish(run_id, record.collect(cell))
     except tracking.StoreError as error:
         problem = error
     except BaseException as error:
@@ -80,33 +81,31 @@ def train_cell(
         print(f"notsoclevr: {one_line(f'{problem}; {kept}')}", file=sys.stderr)
 
 
-def log_missing(store: Store, root: Path, cells: Sequence[Cell]) -> list[str]:
+def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
     """Log the cells that have no finished run, as after a checkout from DVC's cache or while the store was down.
 
     A run that was begun, by the training or by an attempt to log it, is completed.
 
     Args:
         store: The store.
-        root: The repository, whose data/ has the examples.
         cells: The cells.
 
     Returns:
         Names of the cells that were logged.
 
     Raises:
-        StudyError: The store does not answer, or the examples of a cell are not there.
+        StudyError: The store does not answer.
     """
     logged = []
     for cell in cells:
         if not record.find_run(store, cell):
             import_tensorflow()
-            split = load_split(split_path(root, cell.metrics["split"]))
             digest = record.cell_digest(cell.directory)
             run_id = files.load_run(cell.directory, digest)
             if not run_id or not store.take_up(run_id):
                 run_id = store.open_run(record.describe(cell.experiment))
                 files.save_run(cell.directory, run_id, digest)
-            store.finish(run_id, record.collect(cell, split))
+            store.finish(run_id, record.collect(cell))
             logged.append(cell.name)
     return logged
 

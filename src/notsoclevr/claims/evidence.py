@@ -92,7 +92,7 @@ def _open_searches(root: Path) -> Source:
         trials = tabulate(space, load_lines(space))
         names = "search: " + trials["model"] + "-" + trials["split"] + " trial " + trials["trial"]
         tables.append(trials.assign(experiment=names, missing=""))
-        if left := space.trials - trials["trial"].nunique():
+        if (left := space.trials - trials["trial"].nunique()) > 0:
             names = [f"search: {model}-{split}, {left} of {space.trials} trials" for split in space.splits]
             own = {"model": model, "split": list(space.splits), "trial": "", "seed": str(space.seed)}
             tables.append(pd.DataFrame(own | {"experiment": names, "missing": "no row"}))

@@ -18,7 +18,7 @@ from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.cells.files import Cell
-from notsoclevr.dataset import CANVAS, SHOWCASE, generate
+from notsoclevr.dataset import CANVAS, SHOWCASE, SHOWCASE_PLACES, generate
 
 UNSEEN = "#56B4E9"  # a frame that is seen on black and beside white
 # A name, images of the showcase squares, (k, 64, 64) from 0 to 1, and which of them were never trained on, (k,).
@@ -97,9 +97,7 @@ def save_painted(path: Path, painted: Sequence[Painted]) -> None:
     step, width = CANVAS + gap, squares * (CANVAS + gap) - gap
     figure = Figure(figsize=(11, 0.93 * (len(painted) + 1) + 0.5), layout="constrained")
     rows = figure.subplots(len(painted) + 1, 1, squeeze=False).flat
-    canvas = generate()
-    targets = np.stack([canvas.squares[(canvas.coordinates == centre).all(axis=1)][0] for centre in SHOWCASE])
-    lines = [("target", targets, np.zeros(squares, bool)), *painted]
+    lines = [("target", generate().squares[SHOWCASE_PLACES], np.zeros(squares, bool)), *painted]
     for axes, (name, images, unseen) in zip(rows, lines, strict=True):
         strip = np.full((CANVAS, width), np.nan)
         for k, image in enumerate(images):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from notsoclevr.progress import percent
 from notsoclevr.tasks import Metric
 
 NONE = "–"  # noqa: RUF001 - an en dash is what tables have for nothing
@@ -35,13 +36,7 @@ def flat(text: str) -> str:
 
 def share(value: float | None) -> str:
     """Return a share of 0 to 1 in percent, and a dash for none."""
-    if value is None:
-        return NONE
-    # never round up to a perfection, or down to a failure, that was not measured
-    shown = f"{value:.1%}"
-    if (shown == "100.0%") != (value == 1) or (shown == "0.0%") != (value == 0):
-        shown = f"{value:.2%}"
-    return shown.replace(".0%", "%").replace("%", " %")
+    return NONE if value is None else percent(value)
 
 
 def interval(successes: int, of: int) -> tuple[float, float]:

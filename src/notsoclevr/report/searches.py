@@ -31,10 +31,12 @@ def section(reports: Path, root: Path) -> list[str]:
         return []
     searches = [(space, load_lines(space)) for space in spaces]
     kinds = {MODELS[space.model].title: tabulate(space, lines).dropna() for space, lines in searches}
-    with atomic_write(reports / "figures" / "search.png") as path:
-        save_strips(path, kinds, "the validation positions")
+    drawn = []
+    if any(len(runs) for runs in kinds.values()):
+        with atomic_write(reports / "figures" / "search.png") as path:
+            save_strips(path, kinds, "the validation positions")
+        drawn = ["![Trials of the searches for recipes](figures/search.png)", ""]
     header = ["model", "trials", "pruned", "failed", "exact", "the best again", "recipe", "its lowest score", "GFLOP"]
-    said = "Trials of the searches for recipes"
     return [
         "## search",
         "",
@@ -42,8 +44,7 @@ def section(reports: Path, root: Path) -> list[str]:
         "splits; *the best again*: trainings of the best trials with other seeds that do; *recipe*: the trial that was",
         "chosen, and its lowest score with these seeds.",
         "",
-        f"![{said}](figures/search.png)",
-        "",
+        *drawn,
         *table(header, [_row(space, lines) for space, lines in searches], words=1),
         "",
     ]
@@ -76,4 +77,4 @@ def _chosen(again: Sequence[Mapping[str, str]], seeds: Sequence[int]) -> tuple[s
 
 def _exact(space: Space, lines: Sequence[Mapping[str, str]]) -> str:
     exact = [all(line[f"{split}_validation_exact"] == "1.0" for split in space.splits) for line in lines]
-    return success(sum(exact), len(exact))
+    return success(sum(exact), len(exact)) if exact else NONE

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
-from notsoclevr.dataset import SHOWCASE, generate
+from notsoclevr.dataset import SHOWCASE_PLACES, generate
 from notsoclevr.evaluation import Canvas
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
@@ -43,8 +43,8 @@ def write(reports: Path, root: Path) -> None:
         "# The studies",
         "",
         "Written by `notsoclevr evaluate` from studies/*/results.csv. *train* and *test*: the shares answered exactly",
-        "after the last epoch, the median of the runs and in brackets the lowest and the highest; *perfect*: the runs",
-        "that answered all 3,136 examples exactly. docs/studies.md says how a study is run.",
+        "after the last epoch, median (lowest to highest) of the runs; *perfect*: the runs that answered all 3,136",
+        "examples exactly (95 % interval of their share). docs/studies.md says how a study is run.",
         "",
     ]
     lines += searches.section(reports, root)
@@ -122,8 +122,8 @@ def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
     painted = []
     for _, run in runs.groupby(["variant", "model", "split", "settings"], sort=False).head(1).iterrows():
         canvas = Canvas.of(splits[run["key"]](generate()))
-        unseen = canvas.is_test[[canvas.place(centre) for centre in SHOWCASE]]
-        images = np.hsplit(imread(study.squares(run["key"]))[..., 0], len(SHOWCASE))
+        unseen = canvas.is_test[SHOWCASE_PLACES]
+        images = np.hsplit(imread(study.squares(run["key"]))[..., 0], len(unseen))
         name = f"{_title(run['model'])}\n{run['variant'].replace('_', ' ')}, {run['split']}"
         painted.append((name, np.stack(images), unseen))
     return painted
@@ -203,6 +203,8 @@ def _best(runs: pd.DataFrame) -> list[str]:
 
 def _exact_from(runs: pd.DataFrame) -> list[str]:
     """Return what each model reaches with each budget, and the least with which it is perfect with every seed."""
+    if not runs["settings"].all():  # one budget, which no table needs
+        return []
     perfect = is_perfect(runs).groupby([runs["model"], runs["split"], runs["training_operations"]]).all()
     budgets = sorted(runs["settings"].unique(), key=lambda settings: float(settings.rpartition("=")[2]))
     lines = []

@@ -75,7 +75,8 @@ def save_shares(path: Path, runs: pd.DataFrame) -> None:
         runs: On splits with a train_share; none of them failed.
     """
     runs = runs.assign(
-        task=runs["model"].map(lambda model: MODELS[model].task), share=runs["split_train_share"].astype(float)
+        task=runs["model"].map(lambda model: MODELS[model].task),
+        share=runs["split_train_share"].replace("", "nan").astype(float),
     )
     panels = runs.groupby("task", sort=False)
     figure = Figure(figsize=(3.4 * len(panels), 2.9), layout="constrained")

@@ -14,10 +14,10 @@ from distributed import Client, Future, KilledWorker
 from distributed.scheduler import NoWorkerError
 from filelock import FileLock, Timeout
 
+from notsoclevr import progress
 from notsoclevr.errors import StudyError, describe
-from notsoclevr.progress import counting_bar
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
-from notsoclevr.studies.log import StudyLog, close_study, log_rows, open_study
+from notsoclevr.studies.log import StudyLog, log_rows, open_log
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_squares, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Trial
 from notsoclevr.studies.trial import run_trial
@@ -56,16 +56,14 @@ def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Ca
     cluster: AbstractContextManager[Client | None] = nullcontext()
     if missing:
         cluster = remote_cluster(scheduler) if scheduler else local_cluster(min(workers, len(missing)))
-    with cluster as client:
-        log, status = open_study(root, study), "KILLED"
+    files = (study.path, study.results, study.summary)
+    with cluster as client, open_log(root, study.name, study.about, "study", files) as log:
         try:
             log_rows(log, own_rows(study, to_frame(rows.values())).to_dict("records"), stop)
             if client:
                 _run_trials(client, study, missing, rows, log, stop)
-            status = "FINISHED"
         finally:
             save_summary(study, to_frame(rows.values()))
-            close_study(log, study, status)
     return sum(bool(rows[trial.key]["error"]) for trial in study.trials)
 
 
@@ -93,7 +91,7 @@ def _run_trials(
     pending = Pending(stop)
     for future in futures:
         pending.add(future)
-    with counting_bar(study.name, len(study.trials), before) as bar:
+    with progress.bar(study.name, len(study.trials), before) as bar:
         for count, future in enumerate(pending, start=before + 1):
             trial = trial_of[future.key]
             kept = (
@@ -104,12 +102,17 @@ def _run_trials(
             save_squares(study, row)
             save_rows(study, to_frame(rows.values()))
             log_rows(log, [row])
-            said = row["error"] or f"exact {float(row['train_exact']):.1%} train, {float(row['test_exact']):.1%} test"
+            said = row["error"] or _exact(row)
             if bar.disable:
                 print(f"{study.name} {count}/{len(study.trials)}  {trial.name}  {said}", file=sys.stderr, flush=True)
             else:
                 bar.set_postfix_str(f"{trial.name}: {said}", refresh=False)
                 bar.update()
+
+
+def _exact(row: Row) -> str:
+    train, test = (progress.percent(float(row[name])) for name in ("train_exact", "test_exact"))
+    return f"exact {train} train, {test} test"
 
 
 def outcome(future: Future[Row], trial: Trial, lost: str) -> Row:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from notsoclevr import tracking
 from notsoclevr.studies.rows import CONTENT, NUMBERS, Row
-from notsoclevr.studies.spec import Study
 
 KIND = "studies"
 ABOUT = "Many experiments from one file each. A run a study or search, with a child an experiment or trial."
@@ -56,19 +56,21 @@ class Child:
     status: str
 
 
-def open_log(root: Path, name: str, about: str, role: str) -> StudyLog:
-    """Open the run of a study or a search: the one that it had before, if it goes on.
+@contextmanager
+def open_log(root: Path, name: str, about: str, role: str, files: Sequence[Path]) -> Iterator[StudyLog]:
+    """Open the run of a study or a search, the one that it had before if it goes on, and close it in the end.
 
     Args:
         root: The repository.
         name: Of the study.
         about: What it asks.
         role: "study" or "search".
+        files: Those that are there in the end are kept with the run.
 
-    Returns:
+    Yields:
         The log. If MLflow does not answer, it takes rows and does nothing with them.
     """
-    log = StudyLog(root=root, name=name, about=about)
+    log, status = StudyLog(root=root, name=name, about=about), "KILLED"
     tags = {"study": name, "role": role}
     run = tracking.Run(experiment=KIND, about=ABOUT, name=name, tags=tags, description=about)
 
@@ -78,10 +80,16 @@ def open_log(root: Path, name: str, about: str, role: str) -> StudyLog:
         log.run_id = run_id
 
     _tell(log, begin)
-    return log
+    try:
+        yield log
+        status = "FINISHED"
+    finally:
+        if log.run_id:
+            outcome = tracking.Outcome(files=[(path, "") for path in files if path.exists()])
+            _tell(log, lambda store: store.finish(log.run_id, outcome, status=status))
 
 
-def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], None] = lambda: None) -> None:
+def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], None]) -> None:
     """Log the children that the run does not have yet.
 
     Args:
@@ -113,24 +121,6 @@ def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], No
         _tell(log, add)
 
 
-def close_log(log: StudyLog, files: Sequence[Path], status: str) -> None:
-    """Close the run, with files.
-
-    Args:
-        log: Of the run.
-        files: Those that are there are kept with it.
-        status: "FINISHED", or "KILLED" if it was stopped.
-    """
-    outcome = tracking.Outcome(files=[(path, "") for path in files if path.exists()])
-    if log.run_id:
-        _tell(log, lambda store: store.finish(log.run_id, outcome, status=status))
-
-
-def open_study(root: Path, study: Study) -> StudyLog:
-    """Open the run of a study, see `open_log`."""
-    return open_log(root, study.name, study.about, "study")
-
-
 def log_rows(log: StudyLog, rows: Iterable[Row], stop: Callable[[], None] = lambda: None) -> None:
     """Log the rows of results.csv that have no child yet, see `log_children`."""
     log_children(log, map(_child, rows), stop)
@@ -146,11 +136,6 @@ def _child(row: Row) -> Child:
         metrics={name: float(row[name]) for name in NUMBERS if row[name]},
         status="FAILED" if row["error"] else "FINISHED",
     )
-
-
-def close_study(log: StudyLog, study: Study, status: str) -> None:
-    """Close the run of a study, with its files, see `close_log`."""
-    close_log(log, (study.path, study.results, study.summary), status)
 
 
 def _tell(log: StudyLog, message: Callable[[tracking.Store], None]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def load_csv(path: Path) -> tuple[list[str], list[Row]]:
     """
     try:
         content = path.read_text("utf-8")
-        lines = list(csv.reader(content.splitlines(keepends=True), strict=True))
+        lines = list(csv.reader(StringIO(content, newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise StudyError(f"{path}: cannot be read: {error}; {REMEDY}") from None
     if not lines:
@@ -191,16 +192,9 @@ def _summary(alike: pd.DataFrame) -> Row:
     return line
 
 
-def is_perfect(rows: Any) -> Any:
-    """Return whether every example of the training set and of the test set was answered exactly after the last epoch.
-
-    Args:
-        rows: A table as `load_table` returns it, or one row of it.
-
-    Returns:
-        A bool a row, or one bool.
-    """
-    return (rows["train_exact"] == 1) & (rows["test_exact"] == 1)
+def is_perfect(table: pd.DataFrame) -> pd.Series[bool]:
+    """Return whether every example of both sets was answered exactly after the last epoch, of each row of a table."""
+    return (table["train_exact"] == 1) & (table["test_exact"] == 1)
 
 
 def spread(values: Iterable[float]) -> str:

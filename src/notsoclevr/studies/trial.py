@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.image import imsave
 
-from notsoclevr.dataset import SHOWCASE, generate
+from notsoclevr.dataset import SHOWCASE_PLACES, generate
 from notsoclevr.errors import describe
 from notsoclevr.evaluation import Canvas, summarise
 from notsoclevr.studies.rows import BY_EPOCH, MEASURED, SQUARES, Row, make_row
@@ -82,8 +82,7 @@ def _measure(trial: Trial) -> dict[str, Any]:
     }
     measured = {name: values[name] for name in MEASURED if name in values}
     if trial.squares and experiment.task.paints:
-        showcase = fit.outputs[[canvas.place(centre) for centre in SHOWCASE]]
-        measured[SQUARES] = _picture(experiment.task.predictions(showcase))
+        measured[SQUARES] = _picture(experiment.task.predictions(fit.outputs[SHOWCASE_PLACES]))
     return measured
 
 

@@ -67,7 +67,7 @@ def connect(root: Path) -> Iterator[Store]:
         except ModuleNotFoundError as error:  # the driver of another database
             raise StoreError(uri, error) from error
         yield store
-    except (MlflowException, RequestException, SQLAlchemyError) as error:
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
         raise StoreError(uri, error) from error
 
 
@@ -98,6 +98,14 @@ def _outer_run() -> str | None:
 def _git_commit(root: Path) -> str:
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _user() -> str:
+    """Return who runs this; nothing where the system has no name for the user, as in some containers."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 @cache
@@ -166,7 +174,7 @@ class Store:
     def _origin(self) -> dict[str, str]:
         """Return the tags of every run: where it comes from, and which process works on it."""
         tags = {
-            "mlflow.user": getuser(),
+            "mlflow.user": _user(),
             "mlflow.source.name": "notsoclevr",
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": _git_commit(self._root),

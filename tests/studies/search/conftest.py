@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from notsoclevr.studies.log import StudyLog
-from notsoclevr.studies.search import engine, log
+from notsoclevr.studies.search import engine
 from notsoclevr.studies.search.rows import Chosen
 from notsoclevr.studies.search.space import Space
 
@@ -26,7 +27,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, home: Path) -> Callable[..., Chosen]:
     """Return a function that runs a search on such workers, and tells MLflow nothing."""
-    monkeypatch.setattr(log, "open_log", lambda root, name, *_: StudyLog(root=root, name=name))
+    monkeypatch.setattr(engine, "open_log", lambda root, name, *_: nullcontext(StudyLog(root=root, name=name)))
 
     def run_on(workers: Workers, model: str = MODEL) -> Chosen:
         monkeypatch.setattr(engine, "local_cluster", workers.open)
@@ -42,7 +43,7 @@ def _searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "params.yaml", root)
     write_space(root, **SHRUNK)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log, "open_log", lambda root, name, *_: StudyLog(root=root, name=name))
+        patch.setattr(engine, "open_log", lambda root, name, *_: nullcontext(StudyLog(root=root, name=name)))
         patch.setattr(engine, "local_cluster", Workers().open)
         engine.run_search(root, space_of(root), workers=2, scheduler=None)
     return root / "studies/search" / MODEL

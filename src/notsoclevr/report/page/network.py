@@ -30,7 +30,8 @@ from notsoclevr.tasks import Task
 
 Layer = dict[str, Any]
 Arrays = Mapping[str, npt.NDArray[np.float32]]
-DAMAGES = (OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile)  # of a file that is none
+# of a file that is none; zipfile raises RuntimeErrors, too
+DAMAGES = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, BadZipFile)
 
 
 class UnknownLayerError(Exception):
@@ -48,7 +49,7 @@ def load(cell: Cell) -> list[Layer]:
 
     Raises:
         UnknownLayerError: It has a layer, or an order of layers, that the page does not compute.
-        OSError, ValueError, LookupError, TypeError, AttributeError, BadZipFile: Its file is not there, or damaged.
+        Exception: One of DAMAGES: its file is not there, or damaged.
     """
     with ZipFile(cell.directory / "model.keras") as file:
         config = json.loads(file.read("config.json"))["config"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,15 +18,15 @@ from distributed import Client
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from notsoclevr import progress
 from notsoclevr.cost import training_operations
 from notsoclevr.errors import StudyError
-from notsoclevr.progress import counting_bar
 from notsoclevr.recipes import Recipe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.engine import LOST, outcome
-from notsoclevr.studies.log import StudyLog
+from notsoclevr.studies.log import StudyLog, open_log
 from notsoclevr.studies.search.journal import Journal, Outcome
-from notsoclevr.studies.search.log import log_row, open_search
+from notsoclevr.studies.search.log import log_row
 from notsoclevr.studies.search.rows import (
     MEASURED,
     Chosen,
@@ -41,7 +41,7 @@ from notsoclevr.studies.search.rows import (
     to_line,
     trial_scores,
 )
-from notsoclevr.studies.search.space import OPERATIONS, Space, State, settle
+from notsoclevr.studies.search.space import FILE, OPERATIONS, Space, State, settle
 from notsoclevr.studies.spec import Trial, text
 from notsoclevr.studies.trial import run_trial
 from notsoclevr.training import import_tensorflow
@@ -77,9 +77,17 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
             lines = load_lines(space)
             journal = Journal(space)
             import_tensorflow()  # to count operations
-            log = stack.enter_context(open_search(root, space))
-            bar = stack.enter_context(counting_bar(f"search {space.model}", space.trials))
-            search = _Search(space, journal, lines, log, bar, _Workers(stack, workers, scheduler), stop)
+            about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
+            files = (space.folder.parent / FILE, space.trials_file, space.recipe_file)
+            log = stack.enter_context(open_log(root, f"search-{space.model}", about, "search", files))
+            bar = stack.enter_context(progress.bar(f"search {space.model}", space.trials))
+
+            @cache
+            def client() -> Client:  # from the first training on, of which there may be none
+                cluster = remote_cluster(scheduler) if scheduler else local_cluster(workers)
+                return stack.enter_context(cluster)
+
+            search = _Search(space=space, journal=journal, lines=lines, log=log, bar=bar, client=client, stop=stop)
             search.try_all()
             search.train_best_again()
             chosen = choose(space, search.rows)
@@ -87,26 +95,6 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
             return chosen
     except Timeout:
         raise StudyError(f"{space.folder}: another process is running this search", exit_status=1) from None
-
-
-class _Workers:
-    """The cluster, which is there from the first training on.
-
-    Args:
-        stack: What ends it.
-        workers: Processes to start on this machine.
-        scheduler: Address of one that has workers instead.
-    """
-
-    def __init__(self, stack: ExitStack, workers: int, scheduler: str | None) -> None:
-        self._stack = stack
-        self._workers = workers
-        self._scheduler = scheduler
-
-    @cached_property
-    def client(self) -> Client:
-        cluster = remote_cluster(self._scheduler) if self._scheduler else local_cluster(self._workers)
-        return self._stack.enter_context(cluster)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,47 +122,40 @@ class _Run:
     trained: bool = False
 
 
+@dataclass(slots=True, kw_only=True)
 class _Search:
     """A search under way; what `run_search` has opened for it are its arguments."""
 
-    def __init__(
-        self,
-        space: Space,
-        journal: Journal,
-        lines: dict[tuple[int, int], dict[str, str]],
-        log: StudyLog,
-        bar: tqdm[Any],
-        workers: _Workers,
-        stop: Callable[[], None],
-    ) -> None:
-        self.rows: list[Row] = []
-        self._space = space
-        self._journal = journal
-        self._lines = lines
-        self._log = log
-        self._bar = bar
-        self._workers = workers
-        self._stop = stop
-        self._costs: dict[Recipe, int] = {}
+    space: Space
+    journal: Journal
+    lines: dict[tuple[int, int], dict[str, str]]
+    log: StudyLog
+    bar: tqdm[Any]
+    client: Callable[[], Client]
+    stop: Callable[[], None]
+    rows: list[Row] = field(default_factory=list)
+    _costs: dict[Recipe, int] = field(default_factory=dict)
 
     def try_all(self) -> None:
         """Try as many configurations as the space says, a round of them at a time."""
-        for first in range(0, self._space.trials, self._space.together):
-            numbers = range(first, min(first + self._space.together, self._space.trials))
+        for first in range(0, self.space.trials, self.space.together):
+            numbers = range(first, min(first + self.space.together, self.space.trials))
             runs = [self._trial(number) for number in numbers]  # all of a round are proposed before any is trained
             self._finish(runs)
             self._go_on(runs)
-            scores = trial_scores(self._space, self.rows)
+            scores = trial_scores(self.space, self.rows)
             for run in runs:
                 if run.trial:
                     assert run.state
-                    self._journal.tell(run.trial, run.state, scores.get(run.number))
+                    self.journal.tell(run.trial, run.state, scores.get(run.number))
 
     def _go_on(self, runs: Sequence[_Run]) -> None:
         """Train the trials of a round with more seeds, each for as long as all that it answers is exact."""
-        for before, seed in pairwise([self._space.seed, *self._space.more_seeds]):
+        for before, seed in pairwise([self.space.seed, *self.space.more_seeds]):
             exact = {row.trial for row in self.rows if row.exact and row.seed == before}
-            runs = [replace(run, seed=seed, trial=None, state=None) for run in runs if run.number in exact]
+            runs = [
+                replace(run, seed=seed, trial=None, state=None, trained=False) for run in runs if run.number in exact
+            ]
             self._finish_more(runs)
 
     def train_best_again(self) -> None:
@@ -183,18 +164,18 @@ class _Search:
         All have the first of these seeds. What a trial scores with it bounds its lowest score, so the rest of the seeds
         goes to those alone that are not behind already.
         """
-        first, *rest = self._space.seeds
-        candidates = best(self._space, self.rows)
+        first, *rest = self.space.seeds
+        candidates = best(self.space, self.rows)
         self._train_again(candidates, [first])
         scores = self._scores()
         bounds = {(score, -row.trial): row for row in candidates if (score := scores[row.trial, first]) is not None}
         for bound, row in sorted(bounds.items(), reverse=True):
-            ahead = leader(self._scores(), self._space.seeds)
+            ahead = leader(self._scores(), self.space.seeds)
             if ahead is None or bound > (ahead[1], -ahead[0]):
                 self._train_again([row], rest)
 
     def _scores(self) -> dict[tuple[int, int], float | None]:
-        return {(row.trial, row.seed): row.score(self._space) for row in self.rows}
+        return {(row.trial, row.seed): row.score(self.space) for row in self.rows}
 
     def _train_again(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
         self._finish_more(
@@ -206,26 +187,26 @@ class _Search:
         )
 
     def _finish_more(self, runs: Sequence[_Run]) -> None:
-        """Finish runs that the number of trials does not say."""
+        """Finish runs with further seeds, which lengthen the bar."""
         for run in runs:
             self._recall(run)
-        self._bar.total = (self._bar.total or 0) + len(runs)
+        self.bar.total = (self.bar.total or 0) + len(runs)
         self._finish(runs)
 
     def _trial(self, number: int) -> _Run:
         """Return the trial of this number, proposed if it has not been yet."""
-        trial = None if self._journal.state(number) else self._journal.propose(number)
-        values = self._journal.values(trial) if trial else self._journal.known_values(number)
+        trial = None if self.journal.state(number) else self.journal.propose(number)
+        values = self.journal.values(trial) if trial else self.journal.known_values(number)
         epoch = self._epoch_operations(values)
-        recipe = settle(self._space, values, epoch)
+        recipe = settle(self.space, values, epoch)
         run = _Run(
             number=number,
-            seed=self._space.seed,
+            seed=self.space.seed,
             values=values,
             recipe=recipe,
             operations=epoch * (recipe.epochs if recipe else 1),
             trial=trial,
-            state=self._journal.state(number),
+            state=self.journal.state(number),
         )
         self._recall(run)
         return run
@@ -234,37 +215,37 @@ class _Search:
         """Return what an epoch on the largest training set costs; of a recipe, only the shape of the network counts."""
         how_to_train = {each.name for each in fields(Recipe)} | {OPERATIONS}
         shape = {name: value for name, value in values.items() if name not in how_to_train}
-        recipe = replace(self._space.base, **shape)
+        recipe = replace(self.space.base, **shape)
         if recipe not in self._costs:
-            network = self._space.entry.build(recipe)
-            self._costs[recipe] = training_operations(network, self._space.examples)
+            network = self.space.entry.build(recipe)
+            self._costs[recipe] = training_operations(network, self.space.examples)
         return self._costs[recipe]
 
     def _recall(self, run: _Run) -> None:
         """Take from trials.csv what the journal does not know of a run: it is another clone's, or has been lost."""
-        line = self._lines.get((run.number, run.seed))
+        line = self.lines.get((run.number, run.seed))
         if line is None:
             return
         for name, value in run.values.items():
             if line[name] != text(value):
                 raise StudyError(
-                    f"{self._space.trials_file}: {name} of trial {run.number} is {line[name]} and this search proposes "
+                    f"{self.space.trials_file}: {name} of trial {run.number} is {line[name]} and this search proposes "
                     f"{text(value)}; take the file and its space back from git, or remove it to begin anew"
                 )
-        for split, measured in outcomes_of(self._space, line).items():
-            if (run.number, run.seed, split) not in self._journal.outcomes:
+        for split, measured in outcomes_of(self.space, line).items():
+            if (run.number, run.seed, split) not in self.journal.outcomes:
                 self._keep(run, split, measured)
 
     def _keep(self, run: _Run, split: str, measured: Outcome) -> None:
         """Keep what came of a training; one of the best that failed with another seed is run again the next time."""
-        if not measured["error"] or run.seed == self._space.seed:
-            self._journal.keep((run.number, run.seed, split), measured)
+        if not measured["error"] or run.seed == self.space.seed:
+            self.journal.keep((run.number, run.seed, split), measured)
         elif run.trained:
-            self._journal.outcomes[run.number, run.seed, split] = measured
+            self.journal.outcomes[run.number, run.seed, split] = measured
 
     def _finish(self, runs: Sequence[_Run]) -> None:
         """Train what these runs lack, and write and log the row of each as it ends."""
-        pending = Pending(self._stop)
+        pending = Pending(self.stop)
         trainings: dict[Any, tuple[_Run, str, Trial, Any]] = {}
 
         def go_on(run: _Run) -> None:
@@ -273,17 +254,17 @@ class _Search:
                 self._end(run)
                 return
             assert run.recipe
-            training = self._space.training(run.recipe, run.seed, split)
-            future = self._workers.client.submit(run_trial, training, pure=False)
+            training = self.space.training(run.recipe, run.seed, split)
+            future = self.client().submit(run_trial, training, pure=False)
             trainings[future.key] = run, split, training, future  # a future that nobody holds is given up
             pending.add(future)
 
         for run in runs:
-            self._stop()
+            self.stop()
             go_on(run)
         for future in pending:
             run, split, training, _ = trainings.pop(future.key)
-            kept = f"{self._space.folder}: {LOST}; {len(self._lines)} rows are kept, run the search again to go on"
+            kept = f"{self.space.folder}: {LOST}; {len(self.lines)} rows are kept, run the search again to go on"
             row = outcome(future, training, kept)
             run.trained = True
             self._keep(run, split, {name: row[name] for name in KEPT})
@@ -297,16 +278,16 @@ class _Search:
             run.state = "pruned"
             return None
         shares: list[float] = []
-        for step, split in enumerate(self._space.splits):
-            measured = self._journal.outcomes.get((run.number, run.seed, split))
+        for step, split in enumerate(self.space.splits):
+            measured = self.journal.outcomes.get((run.number, run.seed, split))
             if measured is None:
                 return split
             if measured["error"]:
                 run.state = "failed"
                 return None
             shares.append(float(measured["test_exact"]))
-            last = step == len(self._space.splits) - 1
-            if run.trial and not last and self._journal.is_hopeless(run.trial, step, sum(shares) / len(shares)):
+            last = step == len(self.space.splits) - 1
+            if run.trial and not last and self.journal.is_hopeless(run.trial, step, sum(shares) / len(shares)):
                 run.state = "pruned"
                 return None
         run.state = "complete"
@@ -314,7 +295,7 @@ class _Search:
 
     def _end(self, run: _Run) -> None:
         """Write, log and show the row of a run that has ended."""
-        found = {split: self._journal.outcomes.get((run.number, run.seed, split)) for split in self._space.splits}
+        found = {split: self.journal.outcomes.get((run.number, run.seed, split)) for split in self.space.splits}
         outcomes = {split: measured for split, measured in found.items() if measured}
         error = next((measured["error"] for measured in outcomes.values() if measured["error"]), "")
         assert run.state
@@ -329,14 +310,12 @@ class _Search:
             outcomes=outcomes,
         )
         self.rows.append(row)
-        line = self._lines[row.trial, row.seed] = to_line(self._space, row)
-        save_lines(self._space, self._lines)
-        log_row(self._log, self._space, row, self._stop)
+        line = self.lines[row.trial, row.seed] = to_line(self.space, row)
+        save_lines(self.space, self.lines)
+        log_row(self.log, self.space, row, self.stop)
         said = row.error or (f"score {line['score']}" if line["score"] else row.state)
         shown = f"trial {row.trial} seed {row.seed}: {said}"
-        self._bar.set_postfix_str(shown, refresh=False)
-        self._bar.update()
-        if self._bar.disable and run.trained:
-            print(
-                f"search {self._space.model} {len(self.rows)}/{self._bar.total}  {shown}", file=sys.stderr, flush=True
-            )
+        self.bar.set_postfix_str(shown, refresh=False)
+        self.bar.update()
+        if self.bar.disable and run.trained:
+            print(f"search {self.space.model} {len(self.rows)}/{self.bar.total}  {shown}", file=sys.stderr, flush=True)

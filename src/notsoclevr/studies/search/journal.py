@@ -112,7 +112,6 @@ def _training(name: str) -> Training:
 
 def _open(space: Space) -> optuna.Study:
     path = space.journal_file
-    space.folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
         _check_lines(space)
     try:

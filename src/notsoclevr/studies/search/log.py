@@ -1,36 +1,14 @@
-"""What MLflow is told of a search: a run, with a child a row of trials.csv."""
+"""What MLflow is told of a row of trials.csv."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
-from notsoclevr.studies.log import Child, StudyLog, close_log, log_children, open_log
+from notsoclevr.studies.log import Child, StudyLog, log_children
 from notsoclevr.studies.search.rows import MEASURED, Row
 from notsoclevr.studies.search.space import GIGA, Space
 from notsoclevr.studies.spec import fingerprint, text
-
-
-@contextmanager
-def open_search(root: Path, space: Space) -> Iterator[StudyLog]:
-    """Open the run of a search, see `open_log`, and close it with its files when the block is left.
-
-    Args:
-        root: The repository.
-        space: Of the search.
-
-    Yields:
-        The log.
-    """
-    about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
-    log, status = open_log(root, f"search-{space.model}", about, "search"), "KILLED"
-    try:
-        yield log
-        status = "FINISHED"
-    finally:
-        close_log(log, (space.folder.parent / "space.yaml", space.trials_file, space.recipe_file), status)
 
 
 def log_row(log: StudyLog, space: Space, row: Row, stop: Callable[[], None]) -> None:
