@@ -92,7 +92,7 @@ studies/recipes/README
 docs/extending
 docs/architecture
 docs/team
-The data set <data/README>
+The dataset <data/README>
 CONTRIBUTING
 CHANGELOG
 ```

@@ -10,7 +10,7 @@ bottom right quarter; a network is asked both where training has been and in tha
 - "digit": which handwritten digit is it, and where is its centre? The 1,797 images of 8 x 8 pixels that scikit-learn
   ships, at twice their size in noise on 48 x 64 pixels. Those of one fifth are for the test only.
 
-All train alike: 288 steps of Adam at 0.01, risen to in 30 steps, then falling to 0.
+All train alike: 288 steps of Adam; the rate rises to 0.01 in 30 steps, then falls to 0.
 """
 
 import argparse

@@ -84,7 +84,7 @@ class Task:
         targets: Dataset to what the loss compares with, (n, ...).
         losses: Losses of a batch by name; the first is the task's own, a recipe with a `loss` may choose another.
         predictions: Outputs of the network to predictions.
-        measure: Dataset and outputs of the network to one value an example of each metric, arrays (n,); "exact" is
+        measure: Dataset and outputs of the network to one value per example of each metric, arrays (n,); "exact" is
             bool: the whole answer is right.
         activation: What makes probabilities of the outputs of the network, by its Keras name; None for points.
         relative: Images are shown relative to their most likely pixel, which alone is the answer.

@@ -68,7 +68,7 @@ PALE = to_hex(tuple(_muted(np.array(to_rgb(RIGHT)))))  # exact, and trained on
 
 
 def map_image(cell: Cell) -> npt.NDArray[np.uint8]:
-    """Return a picture of where on the canvas a cell is right, a pixel a position.
+    """Return a picture of where on the canvas a cell is right, one pixel per position.
 
     Args:
         cell: The cell.

@@ -3,7 +3,7 @@
 model.keras        the fitted network; pixels in, pixels out
 metrics.json       what was trained and how good it is; the same bytes whenever the same experiment is trained on the
                    same machine
-history.csv        a row a measured epoch, of the training set and the test set
+history.csv        one row per measured epoch, of the training set and the test set
 predictions.npz    what it says at every position, in the order of the dataset: coordinates uint8 (n, 2), is_test
                    bool (n,), predictions float16 (n, 64, 64) or float32 (n, 2), points float32 (n, 2) where an image
                    names a point, a metric a name ("exact", ...), and snapshots (1 + epochs, k, ...): predictions for

@@ -19,7 +19,7 @@ def describe(experiment: Experiment) -> Run:
     settings = experiment.settings()
     return Run(
         experiment=experiment.entry.task,
-        about=f"Not-so-Clevr: {experiment.task.question}. A run a model and split.",
+        about=f"Not-so-Clevr: {experiment.task.question}. One run per model and split.",
         name=experiment.name,
         params=settings,
         tags={"task": experiment.entry.task} | {name: settings[name] for name in ("model", "split", "seed")},

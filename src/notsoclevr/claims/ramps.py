@@ -5,8 +5,8 @@ A network with nothing to learn, beside the CoordConv regressor and its 906 weig
     images[0] = [[0, 0, 0],
                  [0, 0, 1]]      the lit pixel is in row 1, column 2
 
-    ramp of the rows    = [0, 1]        a weight a row:    0 * 0 + 1 * 1         = 1
-    ramp of the columns = [0, 1, 2]     a weight a column: 0 * 0 + 1 * 0 + 2 * 1 = 2
+    ramp of the rows    = [0, 1]        a weight per row:    0 * 0 + 1 * 1         = 1
+    ramp of the columns = [0, 1, 2]     a weight per column: 0 * 0 + 1 * 0 + 2 * 1 = 2
     to_coordinates(images)[0] -> [1, 2]
 
 And back: three ReLU ramps make a roof over each row, 1 on it and 0 on every other, and the same over each column; a

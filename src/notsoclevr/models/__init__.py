@@ -1,11 +1,11 @@
-"""The models: a module a family, and the table that names them.
+"""The models: one module per family, and the table that names them.
 
 A module of this package holds, beside each other, the recipe class, the builder and the entry in the table of one
 model, or of a few that share a stack of layers; its entries are in `ENTRIES`. To add a model, add such a module and a
 section of params.yaml.
 
 Shapes are written with these letters: n examples, h = w = 64 rows and columns of the canvas, f channels.
-Painters and classifiers take coordinates (n, 2) and give a logit a pixel, (n, h, w, 1) from the first and (n, h * w)
+Painters and classifiers take coordinates (n, 2) and give a logit per pixel, (n, h, w, 1) from the first and (n, h * w)
 from the second; regressors take images (n, h, w, 1) and give coordinates (n, 2).
 Coordinates are (row, column) in pixels at both ends of every network: scaling is a layer of the network, so that a
 saved model needs nothing beside it.

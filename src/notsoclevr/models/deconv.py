@@ -63,7 +63,7 @@ def _deconv_stack(coordinates: Any, recipe: DeconvRecipe) -> Any:
 
 
 def build_deconv_classifier(recipe: DeconvRecipe) -> keras.Model:
-    """Return the paper's baseline classifier: transposed convolutions, one logit a pixel."""
+    """Return the paper's baseline classifier: transposed convolutions, one logit per pixel."""
     import keras
     from keras import layers
 

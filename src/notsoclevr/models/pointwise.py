@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def build_coordconv_classifier(recipe: CoordConvRecipe) -> keras.Model:
-    """Return the paper's CoordConv classifier: 1x1 convolutions over the tiled coordinate, one logit a pixel."""
+    """Return the paper's CoordConv classifier: 1x1 convolutions over the tiled coordinate, one logit per pixel."""
     import keras
     from keras import layers
 

@@ -32,7 +32,7 @@ def counts(judged: Sequence[Judged]) -> str:
 
 
 def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """Return the ledger as plain data, a record a claim.
+    """Return the ledger as plain data, one record per claim.
 
     Args:
         judged: The claims.
@@ -77,7 +77,7 @@ def _tests(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def _measured(findings: Sequence[Finding]) -> list[str]:
-    """Return a text a test: the value, its spread, the bound and whether it passes."""
+    """Return one text per test: the value, its spread, the bound and whether it passes."""
     labels = _labels([finding.test for finding in findings])
     return [f"{label}{': ' if label else ''}{_finding(each)}" for label, each in zip(labels, findings, strict=True)]
 

@@ -36,7 +36,7 @@ def _heading(cell: Cell) -> str:
 
 
 def save_maps(path: Path, cells: Sequence[Cell]) -> None:
-    """Write the maps of all cells, a column a model, a row a split."""
+    """Write the maps of all cells, one column per model, one row per split."""
     models, splits = _distinct(cells, "model"), _distinct(cells, "split")
     figure = Figure(figsize=(2.0 * len(models) + 0.4, 2.45 * len(splits) + 0.7), layout="constrained")
     grid = figure.subplots(len(splits), len(models), squeeze=False)
@@ -126,7 +126,7 @@ def scale_to_operations(axes: Axes) -> None:
 
 
 def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
-    """Write how all cells learned: exact test answers against what they cost, a panel a task and split."""
+    """Write how all cells learned: exact test answers against what they cost, one panel per task and split."""
     tasks, splits = _distinct(cells, "task"), _distinct(cells, "split")
     figure = Figure(figsize=(3.4 * len(tasks), 2.5 * len(splits) + 0.3), layout="constrained")
     grid = figure.subplots(len(splits), len(tasks), squeeze=False, sharex=True, sharey=True)

@@ -13,7 +13,7 @@ from notsoclevr.tasks import TASKS
 from notsoclevr.tracking import Outcome, Point, Run, Store
 
 KIND = "comparison"
-ABOUT = "All cells beside each other and beside what was published. A run a comparison."
+ABOUT = "All cells beside each other and beside what was published. One run per comparison."
 
 
 def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:

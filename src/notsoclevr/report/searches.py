@@ -7,7 +7,7 @@ from pathlib import Path
 
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
-from notsoclevr.report.markdown import NONE, success, table
+from notsoclevr.report.markdown import NONE, table
 from notsoclevr.report.study_figures import save_strips
 from notsoclevr.studies.search.rows import leader, load_lines, tabulate
 from notsoclevr.studies.search.space import Space, load_space
@@ -34,7 +34,7 @@ def section(reports: Path, root: Path) -> list[str]:
     drawn = []
     if any(len(runs) for runs in kinds.values()):
         with atomic_write(reports / "figures" / "search.png") as path:
-            save_strips(path, kinds, "the validation positions")
+            save_strips(path, kinds, "the validation positions", independent=False)
         drawn = ["![Trials of the searches for recipes](figures/search.png)", ""]
     header = ["model", "trials", "pruned", "failed", "exact", "the best again", "recipe", "its lowest score", "GFLOP"]
     return [
@@ -77,4 +77,4 @@ def _chosen(again: Sequence[Mapping[str, str]], seeds: Sequence[int]) -> tuple[s
 
 def _exact(space: Space, lines: Sequence[Mapping[str, str]]) -> str:
     exact = [all(line[f"{split}_validation_exact"] == "1.0" for split in space.splits) for line in lines]
-    return success(sum(exact), len(exact)) if exact else NONE
+    return f"{sum(exact)} of {len(exact)}" if exact else NONE  # no interval: one trial depends on another

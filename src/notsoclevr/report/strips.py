@@ -16,7 +16,7 @@ STUDY = "seeds"  # whose variants are the models, and differ in nothing but the 
 
 
 def strips(root: Path) -> list[dict[str, Any]]:
-    """Return the runs of the study over seeds, a strip a model and split.
+    """Return the runs of the study over seeds, one strip per model and split.
 
     Args:
         root: The repository.

@@ -130,12 +130,12 @@ def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
 
 
 def _draw_seeds(path: Path, runs: pd.DataFrame) -> None:
-    """Draw a line a model: its variants differ in their seeds alone."""
+    """Draw one line per model: its variants differ in their seeds alone."""
     figures.save_strips(path, _kinds(runs, runs["model"].map(_title)))
 
 
 def _draw_variants(path: Path, runs: pd.DataFrame) -> None:
-    """Draw a line a variant of a model."""
+    """Draw one line per variant of a model."""
     figures.save_strips(path, _kinds(runs, runs["variant"].str.replace("_", " ") + ", " + runs["model"].map(_title)))
 
 

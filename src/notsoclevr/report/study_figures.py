@@ -23,23 +23,27 @@ from notsoclevr.studies.rows import is_perfect
 from notsoclevr.tasks import METRICS
 
 
-def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame], asked: str = "the test set") -> None:
-    """Write every run of a study as a dot: how much of its test set it ended exact on, a line a kind of run.
+def save_strips(
+    path: Path, kinds: Mapping[str, pd.DataFrame], asked: str = "the test set", *, independent: bool = True
+) -> None:
+    """Write every run of a study as a dot: how much of its test set it ended exact on, one line per kind of run.
 
     Args:
         path: The picture.
         kinds: What to call a line, and its runs, none of which failed; each split has a panel.
         asked: What was asked in place of the test set.
+        independent: One run says nothing of another, so that their share has an interval.
     """
     splits = [split for split in SPLITS if any((runs["split"] == split).any() for runs in kinds.values())]
     figure = Figure(figsize=(3.4 + 3.4 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
     panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axes, split in zip(panels, splits, strict=True):
         for place, runs in enumerate(kinds.values()):
-            _strip(axes, place, runs[runs["split"] == split])
+            _strip(axes, place, runs[runs["split"] == split], independent)
             if place:
                 axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
-        axes.text(1.05, -0.95, "perfect (95 % interval)", fontsize=8, va="center", color=figures.INK)
+        head = "perfect (95 % interval)" if independent else "perfect"
+        axes.text(1.05, -0.95, head, fontsize=8, va="center", color=figures.INK)
         axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
         axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel=f"exact on {asked}")
         axes.set_title(split, fontsize=10)
@@ -51,24 +55,26 @@ def save_strips(path: Path, kinds: Mapping[str, pd.DataFrame], asked: str = "the
     figures.save(figure, path)
 
 
-def _strip(axes: Axes, place: int, runs: pd.DataFrame) -> None:
+def _strip(axes: Axes, place: int, runs: pd.DataFrame, independent: bool) -> None:
     """Draw runs of one kind on the line of a place, and beside it how many of them ended perfect."""
     if runs.empty:
         return
     exact = runs["test_exact"].sort_values()
     # runs that ended alike stand beside each other, not on top of each other
     alike = exact.groupby(exact)
-    n, of = alike.cumcount(), alike.transform("size")
-    heights = place + (n - (of - 1) / 2) * (0.7 / of).clip(upper=0.1)
+    n, size = alike.cumcount(), alike.transform("size")
+    heights = place + (n - (size - 1) / 2) * (0.7 / size).clip(upper=0.1)
     colour = MODELS[runs["model"].iloc[0]].colour
     axes.plot(exact, heights, ".", color=colour, markersize=5, alpha=0.7, clip_on=False)
     perfect = is_perfect(runs)
-    colour = figures.RIGHT if perfect.all() else figures.INK
-    axes.text(1.05, place, success(int(perfect.sum()), len(runs)), color=colour, fontsize=8, va="center")
+    count, of = int(perfect.sum()), len(runs)
+    colour = figures.RIGHT if count == of else figures.INK
+    said = success(count, of) if independent else f"{count} of {of}"
+    axes.text(1.05, place, said, color=colour, fontsize=8, va="center")
 
 
 def save_shares(path: Path, runs: pd.DataFrame) -> None:
-    """Write how little is enough: exact answers on the rest of the canvas against the share trained on, a panel a task.
+    """Write how little is enough: exact on the rest of the canvas against the share trained on, one panel per task.
 
     Args:
         path: The picture.

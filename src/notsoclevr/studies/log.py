@@ -1,4 +1,4 @@
-"""What MLflow is told of a study or a search: a run each, with a child a row. If it does not answer, they go on."""
+"""What MLflow is told of a study or a search: a run each, with one child per row. If it does not answer, they go on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from notsoclevr import tracking
 from notsoclevr.studies.rows import CONTENT, NUMBERS, Row
 
 KIND = "studies"
-ABOUT = "Many experiments from one file each. A run a study or search, with a child an experiment or trial."
+ABOUT = "Many experiments from one file each. One run per study or search, with one child per experiment or trial."
 
 
 @dataclass(slots=True, kw_only=True)

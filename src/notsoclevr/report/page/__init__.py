@@ -82,7 +82,7 @@ def _pixels(cell: Cell) -> dict[str, list[str]]:
     """Pack the answers of a cell, in blocks, so that the page need not unpack them all.
 
     Returns:
-        "blocks": of images, one a row of positions; "snapshots": one a showcase square, an image or a point an epoch.
+        "blocks": of images, one per row of positions; "snapshots": one per showcase square, an answer per epoch.
     """
     task, snapshots = cell.task, cell.predictions["snapshots"].swapaxes(0, 1)  # (k, 1 + epochs, ...)
     if task.answer == "point":

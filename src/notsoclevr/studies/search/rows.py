@@ -205,7 +205,7 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
 
 
 def tabulate(space: Space, lines: Mapping[tuple[int, int], Mapping[str, str]]) -> pd.DataFrame:
-    """Return what each trial answered with its first seed, a row a trial and split.
+    """Return what each trial answered with its first seed, one row per trial and split.
 
     Args:
         space: Of the search.
