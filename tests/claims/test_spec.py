@@ -85,6 +85,13 @@ def test_a_wrong_ledger_is_refused(root: Path, groups: Any, says: str) -> None:
     assert refused.value.exit_status == 2
 
 
+def test_no_verdict_rests_on_one_seed() -> None:
+    """But on what is the same with every seed, or is not trained."""
+    tests = [(claim.id, test) for _, claim in load(ROOT / FILE).claims() for test in claim.tests]
+    trained = [(name, test) for name, test in tests if test.study not in ("search", "ramps")]
+    assert [name for name, test in trained if test.seeds < 2 and test.column != "parameters"] == []
+
+
 def test_the_real_ledger_asks_for_what_the_studies_have() -> None:
     every, sources, used = load(ROOT / FILE).claims(), Sources(ROOT), set()
     assert len(every) >= 24
