@@ -10,7 +10,7 @@ import pytest
 from notsoclevr.cells.files import Cell
 from notsoclevr.claims.judge import judge
 from notsoclevr.claims.spec import FILE
-from notsoclevr.report import claims, page
+from notsoclevr.report import claims, page, studies
 from notsoclevr.report.strips import strips
 
 from ..conftest import ROOT
@@ -23,7 +23,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cell]]
     """The page of fourteen fabricated cells with the real claims and seeds, and the cells."""
     folder = tmp_path_factory.mktemp("report")
     cells = fabricate_all(folder / "results")
-    page.write(folder / "index.html", cells, (), claims.records(judge(ROOT, ROOT / FILE)), strips(ROOT))
+    page.write(
+        folder / "index.html",
+        cells,
+        (),
+        claims.records(judge(ROOT, ROOT / FILE)),
+        strips(studies.ended(studies.load(ROOT), "seeds")),
+    )
     return folder / "index.html", cells
 
 

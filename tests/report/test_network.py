@@ -35,7 +35,7 @@ def test_the_networks_that_are_told_where_they_are_have_16012_weights(written: W
         ["scale", "tile", *["convolve"] * 5],
     ]
     text = written[0].read_text("utf-8")
-    assert "16,012 numbers a split" in text
+    assert "16,012 numbers per split" in text
     assert "data-unread" not in text
 
 

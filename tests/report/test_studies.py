@@ -45,7 +45,7 @@ def exact(train: float, test: float, **more: float) -> dict[str, float]:
 
 
 def page_of(root: Path) -> str:
-    studies.write(root / "reports", root)
+    studies.write(root / "reports", root, studies.load(root))
     return (root / "reports" / "studies.md").read_text("utf-8")
 
 
@@ -106,14 +106,14 @@ def test_what_it_costs_to_be_exact_is_told_and_drawn(tmp_path: Path) -> None:
     assert "| model | split | x 0.25 | x 1 | x 4 | least that is perfect with every seed |" in page
     assert "| CoordConv regressor | quadrant | 60 % | 95 % | 100 % | 16,000 GFLOP |" in page
     assert (tmp_path / "reports" / "figures" / "cost.png").stat().st_size > 5000
-    assert studies.reached(tmp_path) == {}
+    assert studies.reached(studies.load(tmp_path)) == {}
 
 
 def test_what_longer_training_reaches_is_the_median_of_the_seeds_that_ended(tmp_path: Path) -> None:
     block = SEEDS | {"variant": "cost", "budget": [1, 16]}
     ends = [exact(1.0, share) for share in (0.1, 0.5, 0.1, 0.7)]
     add_study(tmp_path, "cost", block, *ends, "OSError: full", "OSError: full")
-    assert studies.reached(tmp_path) == {("coordconv_regressor", "quadrant"): 0.6}
+    assert studies.reached(studies.load(tmp_path)) == {("coordconv_regressor", "quadrant"): 0.6}
 
 
 def test_what_networks_of_a_study_paint_is_shown(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Evidence: the rows that claims are held to, and the experiments that should have one.
+"""Evidence: the rows that claims are judged by, and the experiments that should have one.
 
 A source of rows is a study, a folder of studies/; "search": the trials of the searches for recipes; or "ramps": the
 coordinate transform without training of `notsoclevr.claims.ramps`, computed here over the whole dataset.

@@ -30,8 +30,10 @@ def write(
     from notsoclevr.report import claims, comparison, page, studies
     from notsoclevr.report.strips import strips
 
-    comparison.write(reports, cells, studies.reached(root))
+    loaded = studies.load(root)
+    comparison.write(reports, cells, studies.reached(loaded))
     if judged:
         claims.write(reports, judged)
-    studies.write(reports, root)
-    page.write(reports / "index.html", cells, missing, claims.records(judged), strips(root))
+    studies.write(reports, root, loaded)
+    over_seeds = strips(studies.ended(loaded, "seeds"))
+    page.write(reports / "index.html", cells, missing, claims.records(judged), over_seeds)

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import interval, share, span, success
-from notsoclevr.studies.rows import is_perfect, load_table
-from notsoclevr.studies.spec import load_study
-
-STUDY = "seeds"  # whose variants are the models, and differ in nothing but the seed
+from notsoclevr.studies.rows import is_perfect
 
 
-def strips(root: Path) -> list[dict[str, Any]]:
+def strips(runs: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Return the runs of the study over seeds, one strip per model and split.
 
     Args:
-        root: The repository.
+        runs: Of the study `seeds`, none of which failed; they differ in model, split and seed.
 
     Returns:
         Records with split and model, its entry; dots, places (across, down) in hundredths, across by how much of the
         test set was answered exactly; words, the same in words; perfect, how many runs ended perfect, in words; share,
         of those, and interval, its ends, both in hundredths. None without the study, or before it has run.
-
-    Raises:
-        StudyError: The study or its rows are not what they should be.
     """
-    path = root / "studies" / STUDY / "study.yaml"
-    if not path.exists():
+    if runs is None:
         return []
-    runs = load_table(load_study(path, root))
-    runs = runs[runs["error"] == ""]
     alike = runs.assign(place=runs["model"].map([*MODELS].index)).groupby(["split", "place"])
     return [_strip(own) for _, own in alike]
 

@@ -26,19 +26,45 @@ from notsoclevr.tasks import METRICS
 ORDER = ("seeds", "cost", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
 
 
-def write(reports: Path, root: Path) -> None:
-    """Write studies.md, and figures/<study>.png for those studies that have one.
+Loaded = Mapping[str, tuple[Study, pd.DataFrame]]  # studies by name, each with its rows, as `load_table` returns them
+
+
+def load(root: Path) -> Loaded:
+    """Load all studies and their rows, in the order in which they are shown.
 
     Args:
-        reports: Where to.
         root: The repository.
 
     Raises:
         StudyError: A study file or the rows beside it are not what they should be.
-        OSError: The page cannot be written.
     """
     paths = {path.parent.name: path for path in root.glob("studies/*/study.yaml")}
     names = [name for name in ORDER if name in paths] + sorted(paths.keys() - set(ORDER))
+    studies = {name: load_study(paths[name], root) for name in names}
+    return {name: (study, load_table(study)) for name, study in studies.items()}
+
+
+def ended(loaded: Loaded, name: str) -> pd.DataFrame | None:
+    """Return the rows of a study that hold no error; None if there is no such study."""
+    return _ended(loaded[name][1]) if name in loaded else None
+
+
+def _ended(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[runs["error"] == ""]
+
+
+def write(reports: Path, root: Path, loaded: Loaded) -> None:
+    """Write studies.md, and figures/<study>.png for those studies that have one.
+
+    Args:
+        reports: Where to.
+        root: The repository, for its searches.
+        loaded: Its studies.
+
+    Raises:
+        StudyError: A search is not what it should be.
+        OSError: The page cannot be written.
+    """
     lines = [
         "# The studies",
         "",
@@ -48,49 +74,44 @@ def write(reports: Path, root: Path) -> None:
         "",
     ]
     lines += searches.section(reports, root)
-    for name in names:
-        lines += _section(load_study(paths[name], root), reports)
+    for study, runs in loaded.values():
+        lines += _section(study, runs, reports)
     with atomic_write(reports / "studies.md") as page:
         page.write_text("\n".join(lines), "utf-8")
 
 
-def reached(root: Path) -> dict[tuple[str, str], float]:
+def reached(loaded: Loaded) -> dict[tuple[str, str], float]:
     """Return what share of its test set each model ends exact on when it is trained 16 times as long, where it was.
 
     Args:
-        root: The repository, whose study `cost` has it: the median of the seeds, by model and split.
-
-    Raises:
-        StudyError: The study or the rows beside it are not what they should be.
+        loaded: The studies, of which `cost` has it: the median of the seeds, by model and split.
     """
-    path = root / "studies" / "cost" / "study.yaml"
-    if not path.exists():
+    runs = ended(loaded, "cost")
+    if runs is None:
         return {}
-    runs = load_table(load_study(path, root))
-    longest = runs[(runs["error"] == "") & (runs["settings"] == "budget=16.0")]
+    longest = runs[runs["settings"] == "budget=16.0"]
     medians = longest.groupby(["model", "split"])["test_exact"].median()
     return {(str(model), str(split)): float(share) for (model, split), share in medians.items()}
 
 
-def _section(study: Study, reports: Path) -> list[str]:
-    runs = load_table(study)
-    ended = runs[runs["error"] == ""]
-    failed = f", {len(runs) - len(ended)} of them failed" if len(ended) < len(runs) else ""
+def _section(study: Study, runs: pd.DataFrame, reports: Path) -> list[str]:
+    whole = _ended(runs)
+    failed = f", {len(runs) - len(whole)} of them failed" if len(whole) < len(runs) else ""
     said = f"{study.about}. {len(runs):,} of {len(study.trials):,} experiments have run{failed}."
     lines = [f"## {study.name}", "", said, ""]
-    if ended.empty:
+    if whole.empty:
         return lines
     if picture := PICTURES.get(study.name):
         with atomic_write(reports / "figures" / f"{study.name}.png") as path:
-            picture(path, ended)
+            picture(path, whole)
         lines += [f"![{study.about}](figures/{study.name}.png)", ""]
-    if painted := _painted(study, ended):
+    if painted := _painted(study, whole):
         with atomic_write(reports / "figures" / f"{study.name}_squares.png") as path:
             save_painted(path, painted)
         said = f"The tutorial's squares, as the networks of {study.name} paint them"
         lines += [f"![{said}](figures/{study.name}_squares.png)", ""]
     if extract := EXTRACTS.get(study.name):
-        lines += extract(ended)
+        lines += extract(whole)
     return lines + _summary(runs)
 
 
