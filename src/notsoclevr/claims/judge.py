@@ -54,7 +54,7 @@ class Finding:
 
     @property
     def value(self) -> float | None:
-        """What is compared with the bound; NaN, which passes nothing, if there is none, and None if rows are missing."""
+        """What is compared with the bound; NaN, which passes nothing, if it has no answer; None if rows are missing."""
         own, other = self.sides[0].statistic, self.sides[-1].statistic
         if own is None or other is None:
             return None
