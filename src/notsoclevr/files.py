@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 
-def unfinished(folder: Path, name: str, suffix: str = "") -> Path:
+def unfinished_path(folder: Path, name: str, suffix: str = "") -> Path:
     """Return a path in `folder` for what this process has not finished, and clear what dead processes left there."""
     _clear(folder)
     return folder / f".{name}.{socket.gethostname()}-{os.getpid()}.part{suffix}"
@@ -53,7 +53,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         OSError: The folder or the file cannot be written. `path` is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = unfinished(path.parent, path.stem, path.suffix)
+    temporary = unfinished_path(path.parent, path.stem, path.suffix)
     try:
         yield temporary
         temporary.replace(path)
@@ -78,7 +78,7 @@ def staging(directory: Path, root: Path) -> Iterator[Path]:
     """
     directory = directory.absolute()
     directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = unfinished(root if directory.is_relative_to(root) else directory.parent, directory.name)
+    temporary = unfinished_path(root if directory.is_relative_to(root) else directory.parent, directory.name)
     shutil.rmtree(temporary, ignore_errors=True)  # of a dead process that had this one's number
     temporary.mkdir()
     try:

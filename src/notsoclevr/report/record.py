@@ -12,7 +12,7 @@ from notsoclevr.evaluation import best
 from notsoclevr.tasks import TASKS
 from notsoclevr.tracking import Outcome, Point, Run, Store
 
-KIND = "comparison"
+EXPERIMENT = "comparison"
 ABOUT = "All cells beside each other and beside what was published. One run per comparison."
 
 
@@ -31,10 +31,11 @@ def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
     points = [Point(f"{name}.test_exact", value) for name, value in exact.items()]
     runs = {cell.name: (cell.model.task, record.find_run(store, cell)) for cell in cells}
     links = {name: store.link(task, run_id) for name, (task, run_id) in runs.items() if run_id}
-    if run_id := store.find(KIND, digest):
+    if run_id := store.find(EXPERIMENT, digest):
         store.complete(run_id, points, _describe(exact, links))
     else:
-        run_id = store.open_run(Run(experiment=KIND, about=ABOUT, name=KIND, description=_describe(exact, links)))
+        run = Run(experiment=EXPERIMENT, about=ABOUT, name=EXPERIMENT, description=_describe(exact, links))
+        run_id = store.open_run(run)
         store.finish(run_id, Outcome(digest=digest, metrics=points, files=[(reports, "")]))
     if "DVC_EXP_NAME" in os.environ:  # an experiment is a trial: its cells may never become those of results/
         return

@@ -12,7 +12,7 @@ from typing import Any
 from notsoclevr import tracking
 from notsoclevr.studies.rows import CONTENT, NUMBERS, Row
 
-KIND = "studies"
+EXPERIMENT = "studies"
 ABOUT = "Many experiments from one file each. One run per study or search, with one child per experiment or trial."
 
 
@@ -72,11 +72,11 @@ def open_log(root: Path, name: str, about: str, role: str, files: Sequence[Path]
     """
     log, status = StudyLog(root=root, name=name, about=about), "KILLED"
     tags = {"study": name, "role": role}
-    run = tracking.Run(experiment=KIND, about=ABOUT, name=name, tags=tags, description=about)
+    run = tracking.Run(experiment=EXPERIMENT, about=ABOUT, name=name, tags=tags, description=about)
 
     def begin(store: tracking.Store) -> None:
         run_id = store.reopen_run(run)
-        log.known = store.digests_below(KIND, run_id)
+        log.known = store.digests_below(EXPERIMENT, run_id)
         log.run_id = run_id
 
     _tell(log, begin)
@@ -103,7 +103,7 @@ def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], No
             if child.digest not in log.known:
                 stop()
                 run = tracking.Run(
-                    experiment=KIND,
+                    experiment=EXPERIMENT,
                     about=ABOUT,
                     name=child.name,
                     params=child.params,

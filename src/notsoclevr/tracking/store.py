@@ -31,7 +31,7 @@ ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
 PARENT = "mlflow.parentRunId"
 VERSIONS = "mlflow.modelVersions"  # what the page of a logged model says it is registered as
-KIND = "mlflow.experimentKind"  # which pages MLflow shows of an experiment
+KIND_TAG = "mlflow.experimentKind"  # which pages MLflow shows of an experiment
 PROCESS, HOST = "process.id", "process.host"
 LINK = "#/experiments/"  # how the address of a page of the MLflow UI begins
 MOST = 1000  # metrics that a server takes at once
@@ -165,7 +165,7 @@ class Store:
                     known = self._client.get_experiment(self._client.create_experiment(name, artifacts))
                 self._experiments[name] = known
         experiment = self._experiments[name]
-        for tag, value in {KIND: "custom_model_development", NOTE: about}.items():
+        for tag, value in {KIND_TAG: "custom_model_development", NOTE: about}.items():
             if value and not experiment.tags.get(tag):  # new, or of an earlier version; what a person wrote there stays
                 self._client.set_experiment_tag(experiment.experiment_id, tag, value)
                 experiment.tags[tag] = value
@@ -318,15 +318,15 @@ class Store:
         closed = ("FINISHED", "FAILED")
         return {child.data.tags.get(DIGEST, "") for child in children if child.info.status in closed}
 
-    def register(self, kind: str, run_id: str, description: str) -> None:
+    def register(self, experiment: str, run_id: str, description: str) -> None:
         """Make the network of a run the best version of a registered model, unless it is that already.
 
         Args:
-            kind: The registered model is named after it.
+            experiment: The registered model is named after it.
             run_id: The run, which has logged a network.
             description: Of the registered model.
         """
-        name = NAME.format(kind)
+        name = NAME.format(experiment)
         if not self._client.search_registered_models(f"name = '{name}'"):
             self._client.create_registered_model(name, description=description)
         elif self._best(name) == run_id:
