@@ -76,7 +76,7 @@ def summarise(
         experiment: What was trained.
         canvas: The examples.
         outputs: Of the fitted network, (n, ...).
-        history: A row a measured epoch: "epoch", "train_exact", "test_exact" and more.
+        history: One row per measured epoch: "epoch", "train_exact", "test_exact" and more.
         network: The fitted network.
     """
     examples = experiment.recipe.epochs * int((~canvas.is_test).sum())

@@ -36,7 +36,7 @@ class Fit:
 
     Args:
         network: The fitted network.
-        history: A row a measured epoch, measured after it on the whole training set and test set: "epoch",
+        history: One row per measured epoch, measured after it on the whole training set and test set: "epoch",
             "train_loss", "test_loss" and the means of the task's metrics, as "train_exact".
         epoch_seconds: Time each epoch trained, without what was measured after it.
         outputs: Of the fitted network over the whole canvas, in the order of the dataset.

@@ -455,6 +455,11 @@ def test_a_user_without_a_name_can_log(project: Path, monkeypatch: pytest.Monkey
     assert "mlflow.user" not in MlflowClient(store_uri(project)).get_run(run_id).data.tags
 
 
+def test_an_error_of_who_uses_the_store_is_not_its_own(project: Path) -> None:
+    with pytest.raises(PermissionError), tracking.connect(project):
+        raise PermissionError(13, "Permission denied", "results/run.json")
+
+
 def test_a_kill_while_the_store_is_made_leaves_none_that_is_broken(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path)], env=environment, check=False)

@@ -33,8 +33,8 @@ class Source:
         name: As a claim gives it.
         content: Columns that experiments are picked by.
         measured: Columns that may be looked at.
-        table: A row an experiment, with these columns and `experiment`, what it is but for the seed, `seed`, "" if it
-            has none, and `missing`, the reason why nothing was measured, "" if something was.
+        table: One row per experiment, with these columns and `experiment`, what it is but for the seed, `seed`, "" if
+            it has none, and `missing`, the reason why nothing was measured, "" if something was.
     """
 
     name: str

@@ -40,7 +40,7 @@ def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     Returns:
         Texts, by these names: group, id, source, statement, published; measured, a list of what the rows say to each
         test; seeds, the fewest that an experiment has, from test to test, "" where there are none; verdict; missing, a
-        list of the experiments that have no row. And tests, a record a test of a claim with a verdict, to be drawn:
+        list of the experiments that have no row. And tests, one record per test of a claim with a verdict, to be drawn:
         label, quantity, value, needed, passes, and scale as `notsoclevr.report.scales.scale` has it.
     """
     return [

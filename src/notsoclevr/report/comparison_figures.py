@@ -91,7 +91,7 @@ def save_painted(path: Path, painted: Sequence[Painted]) -> None:
 
     Args:
         path: The picture.
-        painted: A line a network.
+        painted: One line per network.
     """
     squares, gap = len(SHOWCASE), 3
     step, width = CANVAS + gap, squares * (CANVAS + gap) - gap

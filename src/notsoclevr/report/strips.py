@@ -30,10 +30,7 @@ def strips(runs: pd.DataFrame | None) -> list[dict[str, Any]]:
 
 def _strip(runs: pd.DataFrame) -> dict[str, Any]:
     exact, perfect = runs["test_exact"].sort_values(), is_perfect(runs)
-    # runs that ended alike stand above each other
-    alike = exact.round(2).groupby(exact.round(2))
-    n, of = alike.cumcount(), alike.transform("size")
-    down = 50 + (n - (of - 1) / 2) * (90 / of).clip(upper=14)
+    down = 50 + apart(exact.round(2), room=90, step=14)
     return {
         "split": runs["split"].iloc[0],
         "model": MODELS[runs["model"].iloc[0]],
@@ -43,3 +40,16 @@ def _strip(runs: pd.DataFrame) -> dict[str, Any]:
         "share": round(100 * float(perfect.mean()), 2),
         "interval": [round(100 * end, 2) for end in interval(int(perfect.sum()), len(runs))],
     }
+
+
+def apart(values: pd.Series[float], room: float, step: float) -> pd.Series[float]:
+    """Return where dots stand across their line, from its middle, so that those of equal values hide no other.
+
+    Args:
+        values: Of the dots, along the line.
+        room: What those of one value may take.
+        step: Between two of them, if there is room.
+    """
+    alike = values.groupby(values)
+    n, size = alike.cumcount(), alike.transform("size")
+    return (n - (size - 1) / 2) * (room / size).clip(upper=step)

@@ -18,6 +18,7 @@ from notsoclevr.models import MODELS
 from notsoclevr.report.comparison_figures import scale_to_operations
 from notsoclevr.report.markdown import success
 from notsoclevr.report.published import PAPER_METRICS
+from notsoclevr.report.strips import apart
 from notsoclevr.splits import SPLITS
 from notsoclevr.studies.rows import is_perfect
 from notsoclevr.tasks import METRICS
@@ -60,10 +61,7 @@ def _strip(axes: Axes, place: int, runs: pd.DataFrame, independent: bool) -> Non
     if runs.empty:
         return
     exact = runs["test_exact"].sort_values()
-    # runs that ended alike stand beside each other, not on top of each other
-    alike = exact.groupby(exact)
-    n, size = alike.cumcount(), alike.transform("size")
-    heights = place + (n - (size - 1) / 2) * (0.7 / size).clip(upper=0.1)
+    heights = place + apart(exact, room=0.7, step=0.1)
     colour = MODELS[runs["model"].iloc[0]].colour
     axes.plot(exact, heights, ".", color=colour, markersize=5, alpha=0.7, clip_on=False)
     perfect = is_perfect(runs)

@@ -151,8 +151,8 @@ def to_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
         rows: Of its results.csv, as text.
 
     Returns:
-        A row an experiment that has run or failed, in the order of the study and under the names that it has for them
-        now. The columns are those of results.csv: NUMBERS as float64, NaN where there is none, all others as text.
+        One row per experiment that has run or failed, in the order of the study and under the names that it has for
+        them now. The columns are those of results.csv: NUMBERS as float64, NaN where there is none, all others as text.
     """
     own = own_rows(study, rows).reset_index(drop=True)
     return own.assign(**own[list(NUMBERS)].map(lambda value: float(value or "nan")).astype(float))

@@ -64,10 +64,10 @@ def connect(root: Path) -> Iterator[Store]:
     try:
         try:
             store = _open(root, uri)
-        except ModuleNotFoundError as error:  # the driver of another database
+        except (ModuleNotFoundError, OSError) as error:  # the driver of another database; a folder nobody can write to
             raise StoreError(uri, error) from error
         yield store
-    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
         raise StoreError(uri, error) from error
 
 
@@ -97,7 +97,10 @@ def _outer_run() -> str | None:
 @cache
 def _git_commit(root: Path) -> str:
     command = ["git", "-C", str(root), "rev-parse", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # there is no git
+        return ""
 
 
 def _user() -> str:
@@ -136,6 +139,7 @@ class Store:
         from filelock import FileLock
 
         self._root = root
+        self._uri = uri
         self._artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
         self._lock = FileLock(root / ".mlflow.lock")
         with self._lock:  # processes that create one database at once break it
@@ -259,12 +263,15 @@ class Store:
         """Log what came of an open run, and leave it open. What it has already stays as it is."""
         from mlflow.entities import RunTag
 
-        for path, folder in outcome.files:
-            log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
-            log(run_id, str(path), folder or None)
-        log_images(self._client, run_id, outcome.images)
-        digests = log_data(run_id, outcome.data) if outcome.data else {}
-        model_id = log_network(self._client, run_id, outcome.network) if outcome.network else None
+        try:
+            for path, folder in outcome.files:
+                log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+                log(run_id, str(path), folder or None)
+            log_images(self._client, run_id, outcome.images)
+            digests = log_data(run_id, outcome.data) if outcome.data else {}
+            model_id = log_network(self._client, run_id, outcome.network) if outcome.network else None
+        except OSError as error:  # of files, which MLflow hands on as they are: the disk is full
+            raise StoreError(self._uri, error) from error
         over_time = any(point.seconds for point in outcome.metrics)
         begun = self._begun(run_id) if over_time or model_id else round(1000 * time())
         metrics = to_metrics(outcome.metrics, begun, model_id, digests)
