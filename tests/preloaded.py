@@ -13,7 +13,14 @@ from pathlib import Path
 _CONTEXT = multiprocessing.get_context("forkserver")
 # nothing of them is used before it forks, so it may
 _CONTEXT.set_forkserver_preload(
-    ["keras", "mlflow.tensorflow", "notsoclevr.cells.training", "notsoclevr.report.comparison", "notsoclevr.stages"]
+    [
+        "keras",
+        "mlflow.tensorflow",
+        "mlflow.store.tracking.sqlalchemy_store",
+        "notsoclevr.cells.training",
+        "notsoclevr.report.comparison",
+        "notsoclevr.stages",
+    ]
 )
 
 

@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from .conftest import ROOT, shrink, store_uri
 
 PIPELINE = ("mlflow", "run", ".", "-e", "pipeline", "--env-manager", "local")
-MODELS = ["pooled_regressor", "coordconv_painter"]  # to a point and to an image, without coordinates and with
+MODELS = ["coordconv_regressor", "deconv_painter"]  # to a point and to an image, with coordinates and without
 CELLS = [f"{model}-quadrant" for model in MODELS]
 
 
@@ -105,8 +105,8 @@ def test_every_cell_and_the_comparison_is_one_finished_run(clone: Path) -> None:
     found.remove(outer)
     assert {run.data.tags["mlflow.parentRunId"] for run in found} == {outer.info.run_id}
     assert sorted(run.info.run_name for run in found) == sorted([*CELLS, "comparison"])
-    painter = next(run for run in found if run.info.run_name == "coordconv_painter-quadrant")
-    assert painter.data.tags["dvc.stage"] == "train@coordconv_painter-quadrant"
+    painter = next(run for run in found if run.info.run_name == "deconv_painter-quadrant")
+    assert painter.data.tags["dvc.stage"] == "train@deconv_painter-quadrant"
     commit = run(clone, "git", "rev-parse", "HEAD").stdout.strip()
     assert painter.data.tags["mlflow.source.git.commit"] == commit
 
@@ -114,10 +114,10 @@ def test_every_cell_and_the_comparison_is_one_finished_run(clone: Path) -> None:
 def test_nothing_is_left_to_do_and_dvc_shows_what_there_is(clone: Path) -> None:
     assert status(clone) == set()
     shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
-    metrics = shown[""]["data"]["results/coordconv_painter-quadrant/metrics.json"]["data"]
+    metrics = shown[""]["data"]["results/deconv_painter-quadrant/metrics.json"]["data"]
     assert metrics["parameters"] > 0
     assert "models" in json.dumps(json.loads(run(clone, "dvc", "params", "diff", "--json").stdout))
-    plotted = run(clone, "dvc", "plots", "show", "--json", "results/coordconv_painter-quadrant/history.csv").stdout
+    plotted = run(clone, "dvc", "plots", "show", "--json", "results/deconv_painter-quadrant/history.csv").stdout
     assert "test_exact" in plotted or "history.csv" in plotted
 
 
@@ -129,7 +129,7 @@ def test_the_pages_pass_their_tests_after_the_pipeline(clone: Path) -> None:
 
 
 def test_what_killed_processes_left_concerns_no_stage_and_no_commit(clone: Path) -> None:
-    left = [".coordconv_painter-quadrant.host-1.part/metrics.json", "data/.quadrant.host-1.part.npz"]
+    left = [".deconv_painter-quadrant.host-1.part/metrics.json", "data/.quadrant.host-1.part.npz"]
     left += [f"results/{CELLS[0]}/.timings.host-1.part.json", "reports/figures/.maps.host-1.part.png"]
     for name in left:
         (clone / name).parent.mkdir(exist_ok=True)
@@ -174,22 +174,22 @@ def change(clone: Path, *models: str, **settings: Any) -> set[str]:
 
 
 def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None:
-    assert change(clone, "coordconv_painter") == {"train@coordconv_painter-quadrant", "evaluate"}
+    assert change(clone, "deconv_painter") == {"train@deconv_painter-quadrant", "evaluate"}
     changed = json.loads(run(clone, "dvc", "params", "diff", "--json").stdout)
-    assert "models.coordconv_painter.learning_rate" in changed["params.yaml"]
+    assert "models.deconv_painter.learning_rate" in changed["params.yaml"]
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None:
-    change(clone, "pooled_regressor")
-    cell = clone / "results" / "pooled_regressor-quadrant"
+    change(clone, "coordconv_regressor")
+    cell = clone / "results" / "coordconv_regressor-quadrant"
     cell.rename(cell.with_name("aside"))
     cell.write_text("in the way")
     failed = run(clone, "notsoclevr", "pipeline", "--jobs", "2", check=False)
     assert failed.returncode == 1
-    assert "of 2  coordconv_painter-quadrant  exact" in failed.stderr
-    assert "pooled_regressor-quadrant: training failed, see outputs/logs/<cell>.log" in failed.stderr
-    assert "Not a directory" in (clone / "outputs/logs/pooled_regressor-quadrant.log").read_text()
-    assert status(clone) == {"train@pooled_regressor-quadrant", "evaluate"}
+    assert "of 2  deconv_painter-quadrant  exact" in failed.stderr
+    assert "coordconv_regressor-quadrant: training failed, see outputs/logs/<cell>.log" in failed.stderr
+    assert "Not a directory" in (clone / "outputs/logs/coordconv_regressor-quadrant.log").read_text()
+    assert status(clone) == {"train@coordconv_regressor-quadrant", "evaluate"}
     cell.unlink()
     cell.with_name("aside").rename(cell)
 
@@ -198,7 +198,7 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     """Of the cell that failed above. What is left is done by a plain `dvc repro` as well."""
     before = len(tracked(clone))
     params = (clone / "params.yaml").read_text()
-    change(clone, "pooled_regressor", epochs=10_000)  # not over before it is stopped
+    change(clone, "coordconv_regressor", epochs=10_000)  # not over before it is stopped
     (clone / ".dvc" / "tmp" / "rwlock").write_text("")  # as a `dvc repro` killed while it wrote it leaves it
     command = [sys.executable, "-m", "notsoclevr", "pipeline"]
     environment = os.environ | {
@@ -213,12 +213,12 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     wait_until(lambda: not [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(clone)])
     assert tracked(clone)[0].info.status == "KILLED"
     (clone / "params.yaml").write_text(params)
-    assert status(clone) == {"train@pooled_regressor-quadrant", "evaluate"}
+    assert status(clone) == {"train@coordconv_regressor-quadrant", "evaluate"}
 
     done = run(clone, "dvc", "repro").stdout
     stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
-    assert stages == ["train@pooled_regressor-quadrant", "evaluate"]
-    again = run(clone, "notsoclevr", "pipeline", "--jobs", "2", "--models", "pooled_regressor")
+    assert stages == ["train@coordconv_regressor-quadrant", "evaluate"]
+    again = run(clone, "notsoclevr", "pipeline", "--jobs", "2", "--models", "coordconv_regressor")
     assert "Running stage" not in again.stdout
     assert "cells are not as committed, as may be on another kind of processor, see `dvc metrics diff`" in again.stdout
     assert status(clone) == set()
@@ -265,7 +265,7 @@ def test_two_clones_in_different_places_write_the_same_lock(clone: Path, tmp_pat
     other = tmp_path / "other place"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(other)], check=True)
     shutil.copy(clone / "params.yaml", other)
-    name = "coordconv_painter-quadrant"
+    name = "coordconv_regressor-quadrant"
     one_core = "import os, sys; os.sched_setaffinity(0, {0}); from dvc.cli import main; sys.exit(main(sys.argv[1:]))"
     run(other, sys.executable, "-c", one_core, "repro", "-s", "generate", "split", f"train@{name}")
     locks = [yaml.safe_load((folder / "dvc.lock").read_text())["stages"] for folder in (clone, other)]
@@ -277,7 +277,7 @@ def test_cells_from_the_cache_get_their_runs_back(clone: Path) -> None:
     (clone / "mlflow.db").unlink()
     shutil.rmtree(clone / "mlartifacts")
     for name in ("model.keras", "predictions.npz"):
-        (clone / "results" / "coordconv_painter-quadrant" / name).unlink()
+        (clone / "results" / "deconv_painter-quadrant" / name).unlink()
     run(clone, "dvc", "checkout")
     shown = run(clone, "notsoclevr", "track").stdout
     assert "2 of 2" in shown
@@ -288,15 +288,15 @@ def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
     """Other epochs are an experiment, which leaves the settings and the results alone."""
     before = {path: path.read_bytes() for path in (clone / "params.yaml", *clone.glob("results/*/metrics.json"))}
     runs = len(tracked(clone))
-    run(clone, *PIPELINE, "-P", "models=pooled_regressor", "-P", "epochs=2")
+    run(clone, *PIPELINE, "-P", "models=coordconv_regressor", "-P", "epochs=2")
     new = tracked(clone)[:-runs]
     outer = next(one for one in new if "mlflow.project.entryPoint" in one.data.tags)
-    assert outer.data.params == {"models": "pooled_regressor", "epochs": "2"}
+    assert outer.data.params == {"models": "coordconv_regressor", "epochs": "2"}
     cells = {one.info.run_name: one for one in new if one.info.run_id != outer.info.run_id}
-    assert cells.keys() == {"comparison", "pooled_regressor-quadrant"}
+    assert cells.keys() == {"comparison", "coordconv_regressor-quadrant"}
     assert {one.data.tags["mlflow.parentRunId"] for one in cells.values()} == {outer.info.run_id}
-    assert cells["pooled_regressor-quadrant"].data.params["epochs"] == "2"
-    experiment = cells["pooled_regressor-quadrant"].data.tags["dvc.experiment"]
+    assert cells["coordconv_regressor-quadrant"].data.params["epochs"] == "2"
+    experiment = cells["coordconv_regressor-quadrant"].data.tags["dvc.experiment"]
     assert experiment in run(clone, "dvc", "exp", "show", "--json", "--no-pager").stdout
     best = MlflowClient(store_uri(clone)).get_model_version_by_alias("not-so-clevr-regression", "best")
     assert best.run_id not in {one.info.run_id for one in new}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -167,16 +166,19 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _override(data: Any, overrides: Mapping[str, Any], path: Path) -> None:
-    for key, value in overrides.items():
-        *parents, last = key.split(".")
-        section = data
-        for parent in parents:
-            section = section.get(parent) if isinstance(section, dict) else None
-        if not isinstance(section, dict) or last not in section or isinstance(section[last], dict):
-            there = f"; there are {', '.join(section)}" if isinstance(section, dict) else ""
-            raise StudyError(f"{path}: {key} is no setting{there}")
-        section[last] = value
+def _override(content: Mapping[str, Any], key: str, value: Any, path: Path) -> Mapping[str, Any]:
+    """Return settings with another value of one of them, and all beside it shared with those that came in."""
+    *parents, last = key.split(".")
+    settings = section = dict(content)
+    for parent in parents:
+        inner = section.get(parent)
+        section[parent] = dict(inner) if isinstance(inner, dict) else {}
+        section = section[parent]
+    if last not in section or isinstance(section[last], dict):
+        there = f"; there are {', '.join(section)}" if section else ""
+        raise StudyError(f"{path}: {key} is no setting{there}")
+    section[last] = value
+    return settings
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -206,9 +208,9 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path) -> Config:
     """
     if not isinstance(content, dict):
         raise StudyError(f"{path}: holds no settings")
-    data = deepcopy(content)
-    _override(data, overrides, path)
-    file = check(_File, data, path)
+    for key, value in overrides.items():
+        content = _override(content, key, value, path)
+    file = check(_File, content, path)
     known: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
         "models": (file.models, MODELS),
         "splits": (file.splits, SPLITS),

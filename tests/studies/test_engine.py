@@ -226,7 +226,7 @@ def test_a_study_that_was_killed_goes_on(home: Path) -> None:
 
 
 def test_a_worker_that_is_killed_costs_no_row(home: Path) -> None:
-    path = write_study(home, BLOCK | {"seed": list(range(60))})
+    path = write_study(home, BLOCK | {"seed": list(range(20))})
     process = start_toy(home, path, "--workers", "2")
     workers = [
         child
@@ -238,9 +238,9 @@ def test_a_worker_that_is_killed_costs_no_row(home: Path) -> None:
     stderr = process.communicate(timeout=240)[1]
     assert process.returncode == 0, stderr
     assert strange_lines(stderr) == []
-    assert [*load_rows(path.with_name("results.csv"))["seed"]] == [str(seed) for seed in range(60)]
+    assert [*load_rows(path.with_name("results.csv"))["seed"]] == [str(seed) for seed in range(20)]
     _, children = study_runs(home)
-    assert sorted(int(run.data.params["seed"]) for run in children) == list(range(60))
+    assert sorted(int(run.data.params["seed"]) for run in children) == list(range(20))
 
 
 def test_an_experiment_that_kills_its_workers_is_a_row_and_the_rest_goes_on(
