@@ -39,7 +39,7 @@ def test_the_protocol_says_what_the_space_says() -> None:
     page = (ROOT / "docs/protocol.md").read_text("utf-8")
     for ceiling in SPACE["ceiling"].values():
         assert f"| {ceiling:,} |" in page
-    assert "**Forty trials" in page and SPACE["trials"] == 40
+    assert "**Sixty-four trials" in page and SPACE["trials"] == 64
     assert "eight at a time; the first sixteen are random" in page
     assert (SPACE["together"], SPACE["random"]) == (8, 16)
     assert "2001 to 2004" in page and SPACE["more_seeds"] == [2001, 2002, 2003, 2004]
