@@ -96,21 +96,24 @@ def _is_json(path: Path) -> bool:
 
 def differences(root: Path) -> str:
     """Return in one line how the metrics of all cells compare with those that are committed."""
-    changed = {
-        Path(path).parent.name: {name: value.get("diff") or 0.0 for name, value in values.items()}
-        for path, values in _read_dvc(root, "metrics", "diff", "--json", "HEAD").items()
-    }
+    changed = _read_dvc(root, "metrics", "diff", "--json", "HEAD")
     if not changed:
         return "all cells are as committed"
-    largest = [
-        f"{cell} ({name} {difference:+.2g})"
-        for cell, values in changed.items()
-        for name, difference in [max(values.items(), key=lambda item: abs(item[1]))]
-    ]
+    cells = [f"{Path(path).parent.name} ({_difference(values)})" for path, values in sorted(changed.items())]
     return (
         f"{len(changed)} cells are not as committed, as may be on another kind of processor, see `dvc metrics diff`; "
-        f"the largest difference of each: {', '.join(largest)}"
+        f"the largest difference of each: {', '.join(cells)}"
     )
+
+
+def _difference(values: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the metric of a cell that differs most from the committed one, and by how much."""
+    for side, says in (("new", "missing"), ("old", "not committed")):
+        if all(value.get(side) is None for value in values.values()):
+            return says
+    differences = {name: value.get("diff") or 0.0 for name, value in values.items()}
+    name = max(differences, key=lambda name: abs(differences[name]))
+    return f"{name} {differences[name]:+.2g}"
 
 
 def _targets(config: Config, cells: Sequence[str]) -> list[str]:
