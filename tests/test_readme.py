@@ -80,6 +80,15 @@ def test_the_recipes_before() -> None:
         fewest[model] = min(fewest.get(model, 20), sum(map(is_perfect, own)))
     regressor, classifier = (fewest[f"coordconv_{task}"] for task in ("regressor", "classifier"))
     assert f"{regressor} and {classifier} of 20 on the quadrant split" in FINDINGS
+    tried = [*read(ROOT / "studies/recipes/results.csv"), *rows_of("quadrant_recipes")]
+    plain = [row for row in tried if row["model"] in BASELINES]
+    assert {row["split"] for row in plain} == {"uniform"}
+    assert (
+        f"took {len(tried) - len(plain)} trial runs on other corners and seeds, the baselines' {len(plain)}" in README
+    )
+    page = " ".join((ROOT / "studies/recipes/README.md").read_text("utf-8").split())
+    hard = [row for row in rows if row["model"] == "coordconv_classifier" and row["split"] == "quadrant"]
+    assert f"with {sum(float(row['test_loss']) > 0.03 for row in hard)} seeds of the 20 the loss" in page
 
 
 @pytest.mark.parametrize("model", BASELINES)

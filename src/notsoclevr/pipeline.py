@@ -154,7 +154,7 @@ class _Trainings:
     def __init__(self, root: Path, config: Config, cells: Sequence[str]) -> None:
         self._root = root
         epochs = {f"{model}-{split}": config.models[model].epochs for model, split in config.cells}
-        # the dearest cells come first
+        # the most expensive cells come first
         costs = {name: self._epoch_cost(name) for name in cells}
         self._costs = dict(sorted(costs.items(), key=lambda item: -item[1] * epochs[item[0]]))
         self._total = sum(cost * epochs[name] for name, cost in costs.items())

@@ -149,3 +149,50 @@ def test_every_committed_coordconv_cell_is_perfect() -> None:
     coordconv = [row for row in rows if "CoordConv" in MODELS[row["model"]].title]
     assert len(coordconv) == 6
     assert all(float(row["train_exact"]) == float(row["test_exact"]) == 1 for row in coordconv)
+
+
+def exact_on_test(split: str) -> dict[str, float]:
+    """Return how much of the test set each committed baseline answers exactly, by its name."""
+    rows = csv.DictReader(committed("reports/comparison.csv").splitlines())
+    return {
+        row["model"]: float(row["test_exact"])
+        for row in rows
+        if row["split"] == split and not MODELS[row["model"]].coordinates
+    }
+
+
+def test_the_readme_says_what_the_baselines_get() -> None:
+    uniform, quadrant = (
+        markdown.span(exact_on_test(split).values(), markdown.share) for split in ("uniform", "quadrant")
+    )
+    page = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"baselines get {uniform} of the test set on the uniform split" in page
+    assert f"and {quadrant} of a quadrant that they have not seen" in page
+
+
+def test_the_readme_says_how_many_networks_lose_what_they_had() -> None:
+    lost = set()
+    had: dict[tuple[str, str], bool] = {}
+    for row in csv.DictReader(committed("reports/history.csv").splitlines()):
+        cell = row["model"], row["split"]
+        perfect = float(row["train_exact"]) == float(row["test_exact"]) == 1
+        if had.get(cell) and not perfect:
+            lost.add(cell)
+        had[cell] = had.get(cell, False) or perfect
+    assert len(lost) == 3
+    page = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert "three CoordConv cells lose it again before the end, where all are perfect" in page
+
+
+def test_the_findings_say_which_baselines_lie_outside_their_seeds() -> None:
+    with (ROOT / "studies/seeds/results.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["variant"] == "baseline"]
+    outside = []
+    for split in ("uniform", "quadrant"):
+        for model, exact in exact_on_test(split).items():
+            ends = [float(row["test_exact"]) for row in rows if (row["model"], row["split"]) == (model, split)]
+            if not min(ends) <= exact <= max(ends):
+                outside.append((model, markdown.share(exact)))
+    assert outside == [("pooled_regressor", "98.6 %"), ("pooled_regressor", "12.2 %"), ("strided_regressor", "3.8 %")]
+    page = " ".join((ROOT / "docs/findings.md").read_text("utf-8").split())
+    assert "the pooled regressor with 98.6 and 12.2 %, the strided one with 3.8 % on quadrant" in page

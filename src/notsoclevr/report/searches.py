@@ -9,7 +9,7 @@ from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import NONE, table
 from notsoclevr.report.study_figures import save_strips
-from notsoclevr.studies.search.rows import leader, load_lines, tabulate
+from notsoclevr.studies.search.rows import best, leader, load_lines, tabulate
 from notsoclevr.studies.search.space import Space, load_space
 
 Lines = Mapping[tuple[int, int], Mapping[str, str]]
@@ -52,7 +52,10 @@ def section(reports: Path, root: Path) -> list[str]:
 
 def _row(space: Space, lines: Lines) -> list[str]:
     trials = [line for (_, seed), line in lines.items() if seed == space.seed]
-    again = [line for (_, seed), line in lines.items() if seed in space.seeds]
+    scores = {key: float(line["score"]) if line["score"] else None for key, line in lines.items()}
+    candidates = best(space, scores)
+    again = [line for (trial, seed), line in lines.items() if seed in space.seeds and trial in candidates]
+    found = leader(space, scores) if space.recipe_file.exists() else None
     states = [line["state"] for line in trials]
     return [
         MODELS[space.model].title,
@@ -60,14 +63,12 @@ def _row(space: Space, lines: Lines) -> list[str]:
         *(str(states.count(state)) for state in ("pruned", "failed")),
         _exact(space, trials),
         _exact(space, again) if again else NONE,
-        *_chosen(again if space.recipe_file.exists() else [], space.seeds),
+        *_chosen(again, found),
     ]
 
 
-def _chosen(again: Sequence[Mapping[str, str]], seeds: Sequence[int]) -> tuple[str, str, str]:
-    """Return trial, lowest score with the other seeds and cost of the recipe, as docs/protocol.md chooses it."""
-    scores = {(int(line["trial"]), int(line["seed"])): float(line["score"]) for line in again if line["score"]}
-    found = leader(scores, seeds)
+def _chosen(again: Sequence[Mapping[str, str]], found: tuple[int, float] | None) -> tuple[str, str, str]:
+    """Return trial, lowest score with the other seeds and cost of the recipe."""
     if not found:
         return NONE, NONE, NONE
     trial, lowest = found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -19,12 +20,15 @@ from mlflow import MlflowClient
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
 from notsoclevr.errors import StudyError
+from notsoclevr.studies.search.journal import Journal
 from notsoclevr.studies.search.rows import Chosen
 from notsoclevr.studies.search.space import Space
 from notsoclevr.studies.spec import Trial
 
 from ...conftest import run_command, store_uri
 from .toy import MODEL, SPACE, Workers, good, lines, names, places, space_of, write_space
+
+CREATE_TRIAL = 4  # in a journal of Optuna
 
 
 def test_a_search_ends_with_a_recipe_and_never_sees_a_test_position(
@@ -108,6 +112,42 @@ def test_neither_order_nor_interruptions_nor_clones_change_what_is_tried(
     assert set(names(done)) == set(names(first.done))  # what was under way when it was interrupted is there twice
     kept = re.findall(r'"(\[\d+, \d+, .*?\])":', space.journal_file.read_text("utf-8"))
     assert len(kept) == len(set(kept)) == len(first.done)
+
+
+def test_a_kill_between_the_ends_of_two_trials_changes_nothing(
+    home: Path, run: Callable[..., Chosen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = space_of(home)
+    run(Workers())
+    expected = space.trials_file.read_bytes()
+    for path in (space.trials_file, space.journal_file):
+        path.unlink()
+    told: list[int] = []
+    tell = Journal.tell
+
+    def tell_one(journal: Journal, trial: Any, *end: Any) -> None:
+        if len(told) > runs:
+            raise KeyboardInterrupt
+        told.append(trial.number)
+        tell(journal, trial, *end)
+
+    monkeypatch.setattr(Journal, "tell", tell_one)
+    for runs in range(9):  # noqa: B007
+        with suppress(KeyboardInterrupt):
+            run(Workers())
+    assert told == [*range(9)]
+    assert space.trials_file.read_bytes() == expected
+
+
+@pytest.mark.parametrize("number", [0, 8])
+def test_a_kill_between_the_settings_of_a_trial_changes_none(home: Path, searched: Space, number: int) -> None:
+    expected = Journal(searched).known_values(number)
+    journal = searched.journal_file.read_text("utf-8").splitlines(keepends=True)
+    asked = [at for at, line in enumerate(journal) if json.loads(line)["op_code"] == CREATE_TRIAL]
+    for settings in (1, 3, len(expected) - 1):
+        searched.journal_file.write_text("".join(journal[: asked[number] + 1 + settings]), "utf-8")
+        again = Journal(searched)
+        assert again.values(again.propose(number)) == expected
 
 
 def test_more_trials_go_on_from_those_that_are_there(home: Path, searched: Space, run: Callable[..., Chosen]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from notsoclevr.config import load
 from notsoclevr.errors import StudyError
-from notsoclevr.studies.search.rows import Row, apply_recipe, best, choose, leader, trial_scores
+from notsoclevr.studies.search.rows import Row, apply_recipe, best, choose, leader, scores_of, trial_scores
 from notsoclevr.studies.search.space import Space
 
 from .toy import MODEL, SPACE, space_of
@@ -43,22 +43,24 @@ def test_the_recipe_is_the_one_whose_worst_seed_is_best(home: Path) -> None:
     assert chosen.lowest == pytest.approx(0.8, abs=1e-5)
     with pytest.raises(StudyError, match="each of the best trials failed with some seed"):
         choose(space, [each for each in rows if each.seed != 1002])
-    scores = {(0, 1001): 1, (1, 1001): 0.5, (1, 1002): 0.5, (2, 1001): 0.5, (2, 1002): 0.9}
-    assert leader(scores, [1001, 1002]) == (1, 0.5)
-    assert leader({(0, 1001): None, (0, 1002): 1}, [1001, 1002]) is None
+    tried: dict[tuple[int, int], float | None] = {(0, 1000): 0.9, (1, 1000): 0.9, (2, 1000): 0.8}
+    scores = tried | {(0, 1001): 0.5, (0, 1002): 0.5, (1, 1001): 0.5, (1, 1002): 0.9}
+    assert leader(space, scores) == (0, 0.5)
+    assert leader(space, scores | {(0, 1002): None}) == (1, 0.5)
+    assert leader(space, tried | {(0, 1001): 1, (2, 1001): 1, (2, 1002): 1}) is None
 
 
 def test_among_exact_ones_fewer_operations_win(home: Path) -> None:
     space = space_of(home)
     equal = [row(space, number, 1000, (1, 1), gflop) for number, gflop in enumerate((30, 10, 10, 20))]
-    assert [each.trial for each in best(space, equal)] == [1, 2]
+    assert best(space, scores_of(space, equal)) == [1, 2]
 
 
 def test_among_others_the_lower_loss_wins_whatever_it_costs(home: Path) -> None:
     space = space_of(home)
     losses = (9.0, 0.02, float("nan"), 0.01, float("inf"))
     equal = [row(space, number, 1000, (0, 0), 100 * number, loss) for number, loss in enumerate(losses)]
-    scores = trial_scores(space, equal)
+    scores = trial_scores(space, scores_of(space, equal))
     assert sorted(scores, key=lambda trial: -scores[trial]) == [3, 1, 0, 2, 4]
     assert scores[2] == scores[4]
 
@@ -82,11 +84,11 @@ def test_a_trial_that_is_exact_with_more_seeds_outweighs_a_cheaper_one(home: Pat
     sure = [row(space, 2, seed, (1, 1), 3) for seed in (1000, 2001, 2002)]
     near = [row(space, 3, 1000, (1, 0.999), 1)]
     rows = [*cheap, *lucky, *sure, *near]
-    scores = trial_scores(space, rows[::-1])
+    scores = trial_scores(space, scores_of(space, rows[::-1]))
     assert [scores[trial] for trial in range(4)] == pytest.approx([1.95, 2.25, 3, 0.9995], abs=1e-5)
-    assert [each.trial for each in best(space, rows)] == [2, 1]
+    assert best(space, scores_of(space, rows)) == [2, 1]
     failed = replace(row(space, 1, 2002, (1, 1)), state="failed")
-    assert trial_scores(space, [*lucky[:2], failed]) == {1: 2}
+    assert trial_scores(space, scores_of(space, [*lucky[:2], failed])) == {1: 2}
 
 
 def test_a_recipe_goes_into_params_and_leaves_the_rest(home: Path) -> None:

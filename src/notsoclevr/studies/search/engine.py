@@ -38,6 +38,7 @@ from notsoclevr.studies.search.rows import (
     outcomes_of,
     save_lines,
     save_recipe,
+    scores_of,
     to_line,
     trial_scores,
 )
@@ -107,7 +108,7 @@ class _Run:
         values: What was sampled.
         recipe: What this makes; None if no epoch of it is affordable.
         operations: Of a training, or of an epoch if that is too much already.
-        trial: Optuna's trial; None where a seed other than that of the search is trained.
+        trial: Optuna's trial; None where it has ended, and where another seed than that of the search is trained.
         state: How it ended; None as long as it has not.
         trained: Something of it was trained by this process.
     """
@@ -143,7 +144,7 @@ class _Search:
             runs = [self._trial(number) for number in numbers]  # all of a round are proposed before any is trained
             self._finish(runs)
             self._go_on(runs)
-            scores = trial_scores(self.space, self.rows)
+            scores = trial_scores(self.space, scores_of(self.space, self.rows))
             for run in runs:
                 if run.trial:
                     assert run.state
@@ -165,23 +166,21 @@ class _Search:
         goes to those alone that are not behind already.
         """
         first, *rest = self.space.seeds
-        candidates = best(self.space, self.rows)
+        candidates = best(self.space, scores_of(self.space, self.rows))
         self._train_again(candidates, [first])
-        scores = self._scores()
-        bounds = {(score, -row.trial): row for row in candidates if (score := scores[row.trial, first]) is not None}
-        for bound, row in sorted(bounds.items(), reverse=True):
-            ahead = leader(self._scores(), self.space.seeds)
+        scores = scores_of(self.space, self.rows)
+        bounds = [(score, -trial) for trial in candidates if (score := scores[trial, first]) is not None]
+        for bound in sorted(bounds, reverse=True):
+            ahead = leader(self.space, scores_of(self.space, self.rows))
             if ahead is None or bound > (ahead[1], -ahead[0]):
-                self._train_again([row], rest)
+                self._train_again([-bound[1]], rest)
 
-    def _scores(self) -> dict[tuple[int, int], float | None]:
-        return {(row.trial, row.seed): row.score(self.space) for row in self.rows}
-
-    def _train_again(self, rows: Sequence[Row], seeds: Sequence[int]) -> None:
+    def _train_again(self, trials: Sequence[int], seeds: Sequence[int]) -> None:
+        rows = {row.trial: row for row in self.rows}
         self._finish_more(
             [
                 _Run(number=row.trial, seed=seed, values=row.values, recipe=row.recipe, operations=row.operations)
-                for row in rows
+                for row in map(rows.__getitem__, trials)
                 for seed in seeds
             ]
         )
@@ -277,6 +276,7 @@ class _Search:
         if run.recipe is None:
             run.state = "pruned"
             return None
+        line = self.lines.get((run.number, run.seed))
         shares: list[float] = []
         for step, split in enumerate(self.space.splits):
             measured = self.journal.outcomes.get((run.number, run.seed, split))
@@ -287,9 +287,12 @@ class _Search:
                 return None
             shares.append(float(measured["test_exact"]))
             last = step == len(self.space.splits) - 1
-            if run.trial and not last and self.journal.is_hopeless(run.trial, step, sum(shares) / len(shares)):
-                run.state = "pruned"
-                return None
+            if run.trial and not last:
+                hopeless = self.journal.is_hopeless(run.trial, step, sum(shares) / len(shares))
+                # its row has the last word: after an interruption the journal may know more than when it was decided
+                if line["state"] == "pruned" if line else hopeless:
+                    run.state = "pruned"
+                    return None
         run.state = "complete"
         return None
 

@@ -60,14 +60,23 @@ class Journal:
     def propose(self, number: int) -> optuna.Trial:
         """Return the trial of this number that has not ended: the one that is there, or the next one.
 
-        What is proposed depends on the trials that ended and on the number, so that an interruption changes nothing.
+        What is proposed depends on the trials that ended and on the number, so that an interruption changes nothing; of
+        a trial that is there, see `values`.
         """
         self._study.sampler = TPESampler(seed=self._space.seed + number, n_startup_trials=self._space.random)
         trials = self._study.get_trials(deepcopy=False)
         return optuna.Trial(self._study, trials[number]._trial_id) if number < len(trials) else self._study.ask()
 
     def values(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Return the settings that a trial has, those that are not known yet being sampled."""
+        """Return the settings that a trial has, those that are not known yet being sampled.
+
+        A kill may have left a trial with some of its settings. Those that are drawn one by one, as in a random trial,
+        are drawn again in vain, so that the others get the random numbers that they would have had.
+        """
+        known = self._study.get_trials(deepcopy=False)[trial.number]
+        for name, distribution in known.distributions.items():
+            if name not in trial.relative_params:
+                self._study.sampler.sample_independent(self._study, known, name, distribution)
         return {setting.name: _suggest(trial, setting) for setting in self._space.settings}
 
     def known_values(self, number: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from notsoclevr.studies.spec import text
 
 MEASURED = {"train_exact": "train_exact", "test_exact": "validation_exact", "test_loss": "validation_loss"}
 HEAD = ("trial", "seed", "state", "error", "score", "gflop", "epochs")
+Scores = Mapping[tuple[int, int], float | None]  # by trial and seed; None where a row did not finish
 EQUALS = 1e-6  # of the score, what decides among equals: less than any two mean shares differ by
 
 
@@ -80,59 +81,54 @@ class Chosen:
     lowest: float
 
 
-def trial_scores(space: Space, rows: Iterable[Row]) -> dict[int, float]:
+def scores_of(space: Space, rows: Iterable[Row]) -> dict[tuple[int, int], float | None]:
+    """Compute the score of each row, by trial and seed."""
+    return {(row.trial, row.seed): row.score(space) for row in rows}
+
+
+def trial_scores(space: Space, scores: Scores) -> dict[int, float]:
     """Compute the one number that decides, of each trial that finished.
 
     It counts the seeds with which all was exact, and adds what the trial is worth with the last seed.
 
     Args:
         space: Of the search.
-        rows: All rows; those of a trial with further seeds are there for as long as all was exact.
+        scores: Of all rows; those of a trial with further seeds are there for as long as all was exact.
     """
-    scores: dict[int, float] = {}
-    for place, seed in enumerate([space.seed, *space.more_seeds]):
-        for row in rows:
-            score = row.score(space)
-            if row.seed == seed and (place or score is not None):
-                scores[row.trial] = place + (score or 0)
-    return scores
+    worth: dict[int, float] = {}
+    for place, each in enumerate([space.seed, *space.more_seeds]):
+        for (trial, seed), score in scores.items():
+            if seed == each and (place or score is not None):
+                worth[trial] = place + (score or 0)
+    return worth
 
 
-def best(space: Space, rows: Sequence[Row]) -> list[Row]:
-    """Return the trials of the highest score, as many as are trained again; of equals, the earlier.
-
-    Raises:
-        StudyError: No trial finished.
-    """
-    scores = trial_scores(space, rows)
-    rows = [row for row in rows if row.seed == space.seed]
-    scored = [(scores[row.trial], row) for row in rows if row.trial in scores]
-    if not scored:
-        why = next((f"; the first that failed: {row.error}" for row in rows if row.error), "")
-        raise StudyError(f"{space.trials_file}: none of {len(rows)} trials finished{why}", exit_status=1)
-    return [row for _, row in sorted(scored, key=lambda each: (-each[0], each[1].trial))[: space.best]]
+def best(space: Space, scores: Scores) -> list[int]:
+    """Return the trials of the highest score, as many as are trained again; of equals, the earlier."""
+    worth = trial_scores(space, scores)
+    return sorted(worth, key=lambda trial: (-worth[trial], trial))[: space.best]
 
 
-def leader(scores: Mapping[tuple[int, int], float | None], seeds: Sequence[int]) -> tuple[int, float] | None:
-    """Return the trial whose lowest score over the other seeds is highest, and this score; of equals, the earlier.
+def leader(space: Space, scores: Scores) -> tuple[int, float] | None:
+    """Return the one of the best trials whose lowest score over the other seeds is highest; of equals, the earlier.
 
     Args:
-        scores: By trial and seed; None where the trial failed.
-        seeds: The other seeds. A trial that has not finished with all of them does not count.
+        space: Of the search.
+        scores: Of all rows. A trial that has not finished with all of the other seeds does not count.
 
     Returns:
-        None if no trial counts.
+        The trial and that score; None if no trial counts.
     """
     lowest: dict[int, float] = {}
-    for trial in {trial for trial, _ in scores}:
-        found = [score for seed in seeds if (score := scores.get((trial, seed))) is not None]
-        if len(found) == len(seeds):
+    for trial in best(space, scores):
+        found = [score for seed in space.seeds if (score := scores.get((trial, seed))) is not None]
+        if len(found) == len(space.seeds):
             lowest[trial] = min(found)
     return max(lowest.items(), key=lambda each: (each[1], -each[0]), default=None)
 
 
 def choose(space: Space, rows: Sequence[Row]) -> Chosen:
-    """Return the recipe: of the best trials, the `leader`.
+    """Return the recipe that docs/protocol.md chooses: that of the `leader`.
 
     Args:
         space: Of the search.
@@ -141,14 +137,17 @@ def choose(space: Space, rows: Sequence[Row]) -> Chosen:
     Raises:
         StudyError: No trial finished, or every one of the best failed with some seed.
     """
-    candidates = {row.trial: row for row in best(space, rows)}
-    scores = {(row.trial, row.seed): row.score(space) for row in rows if row.trial in candidates}
-    found = leader(scores, space.seeds)
+    scores = scores_of(space, rows)
+    if not best(space, scores):
+        trials = [row for row in rows if row.seed == space.seed]
+        why = next((f"; the first that failed: {row.error}" for row in trials if row.error), "")
+        raise StudyError(f"{space.trials_file}: none of {len(trials)} trials finished{why}", exit_status=1)
+    found = leader(space, scores)
     if not found:
         errors = next((each.error for each in rows if each.error and each.seed != space.seed), "not trained yet")
         raise StudyError(f"{space.trials_file}: each of the best trials failed with some seed: {errors}", exit_status=1)
     trial, lowest = found
-    return Chosen(row=candidates[trial], lowest=lowest)
+    return Chosen(row=next(row for row in rows if row.trial == trial), lowest=lowest)
 
 
 def to_line(space: Space, row: Row) -> dict[str, str]:
