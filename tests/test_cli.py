@@ -211,6 +211,14 @@ def test_examples_of_another_split_than_params_says_are_refused(project: Path, c
     assert "is not divided as params.yaml says" in command(*TRAIN).stderr
 
 
+def test_a_training_that_diverges_is_one_line(project: Path, command: Run) -> None:
+    failed = command(*TRAIN, "--learning_rate", "1e30")
+    assert failed.returncode == 1
+    assert "notsoclevr: coordconv_regressor-uniform: the training diverged, try a lower learning_rate" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
+
+
 def test_a_terminal_gets_a_bar(project: Path) -> None:
     import pty
     import termios

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 Row = dict[str, float]
-MEASURED = 12  # times that a training is measured, if it has as many epochs
+MEASURED = 12  # times that a training is measured at most
 CACHED = 2**19  # numbers that the largest layer of a network may put out at a time: 2 MiB
 
 
@@ -145,8 +144,8 @@ def train(
         experiment: What to train.
         split: The examples; only its training set is trained on.
         showcase: Places in the canvas, see `Canvas.of`, of the squares whose snapshots are kept.
-        measure_every: Epochs from one measurement to the next; by default a long training is measured a dozen times.
-            The last epoch is always measured.
+        measure_every: Epochs from one measurement to the next; by default a long training is measured seven to
+            twelve times. The last epoch is always measured.
         on_step: Called after each step.
         on_epoch: Called after each measured epoch with its row of the history, and with the seconds that all epochs
             until then have trained.
@@ -173,6 +172,7 @@ def train(
     snapshots = [task.predictions(predict(showcase))]
     history: list[Row] = []
     epoch_seconds: list[float] = []
+    trained = 0.0  # seconds, added up as `notsoclevr.cells.record` does it
     for epoch in range(1, recipe.epochs + 1):
         started = perf_counter()
         order = shuffle.permutation(size)
@@ -180,11 +180,11 @@ def train(
             step(order[first : first + recipe.batch_size])
             on_step()
         epoch_seconds.append(perf_counter() - started)
+        trained += epoch_seconds[-1]
         if epoch % measure_every == 0 or epoch == recipe.epochs:
             outputs = predict(everywhere)
             snapshots.append(task.predictions(outputs[showcase]))
             history.append({"epoch": epoch, **score(experiment, canvas, outputs)})
-            *_, trained = accumulate(epoch_seconds)
             on_epoch(history[-1], trained)
     return Fit(
         network=network,

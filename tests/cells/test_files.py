@@ -190,3 +190,17 @@ def test_epochs_that_were_not_trained_are_refused(tmp_path: Path, epoch: str) ->
     (directory / "history.csv").write_text("\n".join([header, *rows]) + "\n")
     with pytest.raises(StudyError, match="has epochs that are none"):
         files.load(directory)
+
+
+@pytest.mark.parametrize("name", ["history.csv", "metrics.json"])
+def test_a_loss_that_is_not_finite_is_refused(tmp_path: Path, name: str) -> None:
+    """JSON of the report has no word for it, and its page would show nothing at all."""
+    directory = tmp_path / "coordconv_regressor-quadrant"
+    cell = fabricate(tmp_path, "coordconv_regressor")
+    loss = {"history.csv": cell.history[-1]["test_loss"], "metrics.json": cell.metrics["test_loss"]}[name]
+    infinite = {"history.csv": "inf", "metrics.json": "Infinity"}[name]
+    text = (directory / name).read_text()
+    assert str(loss) in text
+    (directory / name).write_text(text.replace(str(loss), infinite))
+    with pytest.raises(StudyError, match="finite"):
+        files.load(directory)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from time import perf_counter
 
@@ -118,7 +119,10 @@ def test_tests_have_their_place_on_a_scale(root: Path) -> None:
     assert (plain["needed"], plain["passes"]) == ("at least 90 %", True)
     assert plain["scale"] == {"band": (90.0, 100.0), "rows": (50.0, 100.0), "at": 95.0}
     assert difference["scale"] == {"band": (90.0, 100.0), "rows": None, "at": 75.0}
-    assert times["value"] == "median 95 % (50 to 100 %) against 20 %: 4.75 times"
+    slow = "learning_rate 0.001"
+    assert difference["value"] == f"median 95 % (50 to 100 %) against 20 % of {slow}: 75 points"
+    assert difference["needed"] == "a difference of at least 90 points"
+    assert times["value"] == f"median 95 % (50 to 100 %) against 20 % of {slow}: 4.75 times"
     # from 0 to a tenth more than the bound, 10 times
     assert times["scale"] == {"band": (0.0, 90.91), "rows": None, "at": 43.18}
 
@@ -128,6 +132,21 @@ def test_what_is_no_number_stands_at_an_end_or_nowhere(value: float, at: float |
     test = Test(study="toy", statistic="highest", column="epochs_to_perfect", at_most=30)
     finding = Finding(test=test, sides=[Side(statistic=value, values=[value, 5.0], seeds=2, missing=[])])
     assert scale(finding, is_share=False)["at"] == at
+
+
+def test_an_untested_comparison_says_with_what(root: Path) -> None:
+    shutil.copytree(root / "studies/toy", root / "studies/other")
+    fill(root, FAST, 0.0004, 0.0004, 0.0006)
+    compared = a_test(against={"where": SLOW}, by="difference", at_least=0.1)
+    elsewhere = a_test(against={"study": "other", "statistic": "lowest"}, by="ratio", at_least=2)
+    low = a_test(statistic="highest", at_least=None, at_most=0.0005)
+    (record,) = claims.records(judge_all(root, critics=[claim_of(compared, elsewhere, low)]))
+    exact = "exact answers on the test set"
+    assert record["measured"] == [
+        f"{exact}, against those of learning_rate 0.001, needed a difference of at least 10 points: not tested",
+        f"{exact}, against lowest in other, needed at least 2 times: not tested",
+        f"{exact}, highest 0.06 % (0.04 to 0.06 %), needed at most 0.05 %: no",
+    ]
 
 
 def test_the_committed_ledger_is_that_of_the_committed_rows() -> None:

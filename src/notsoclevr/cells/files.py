@@ -229,6 +229,7 @@ def load(directory: Path, home: Path | None = None) -> Cell:
         StudyError: A file is missing or is not what a training writes.
     """
     remedy = "train it again with `dvc repro` or `notsoclevr train`"
+    home = home or directory
     try:
         metrics = json.loads((directory / "metrics.json").read_text("utf-8"))
         with (directory / "history.csv").open(newline="", encoding="utf-8") as table:
@@ -236,17 +237,17 @@ def load(directory: Path, home: Path | None = None) -> Cell:
         # np.load leaves a file open that it opened itself and cannot read
         with (directory / "predictions.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             predictions = {name: arrays[name] for name in arrays.files}
-        cell = Cell(directory=home or directory, metrics=metrics, history=history, predictions=predictions)
+        cell = Cell(directory=home, metrics=metrics, history=history, predictions=predictions)
         if not cell.name or metrics["model"] not in MODELS or not history:
-            raise StudyError(f"{directory}: holds the results of {cell.name}; {remedy}")
+            raise StudyError(f"{home}: holds the results of {cell.name}; {remedy}")
         if problem := _mismatch(cell):
-            raise StudyError(f"{directory}: {problem}; {remedy}")
+            raise StudyError(f"{home}: {problem}; {remedy}")
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename}: no such file; {remedy}") from None
     except StudyError:
         raise
     except Exception as error:  # whatever json, csv, zipfile and NumPy say of a damaged file
-        raise StudyError(f"{directory}: its results cannot be read ({describe(error)}); {remedy}") from None
+        raise StudyError(f"{home}: its results cannot be read ({describe(error)}); {remedy}") from None
     return cell
 
 
@@ -284,11 +285,13 @@ def _mismatch(cell: Cell) -> str | None:
         if missing := [key for key in keys if key not in content]:
             return f"{name} has no {', '.join(missing)}"
     for key in ("seed", *NUMBERS, *measured):
-        if not isinstance(cell.metrics[key], int | float):
-            return f"{key} of metrics.json is {cell.metrics[key]!r}, no number"
+        if not isinstance(cell.metrics[key], int | float) or not np.isfinite(cell.metrics[key]):
+            return f"{key} of metrics.json is {cell.metrics[key]!r}, no finite number"
     measured_at = [row["epoch"] for row in cell.history]
     if measured_at != sorted({*measured_at} & {*range(1, int(cell.metrics["epochs"]) + 1)}):
         return "history.csv has epochs that are none of the training, or twice"
+    if not np.isfinite([value for row in cell.history for value in row.values()]).all():
+        return "history.csv is not finite everywhere"
     if not np.isin(arrays["showcase"], np.arange(n)).all():
         return "showcase of predictions.npz has places that are not on the canvas"
     place = cell.directory / "metrics.json"

@@ -16,7 +16,7 @@ from notsoclevr import tracking
 from notsoclevr.cells import figures, files, record
 from notsoclevr.cells.files import Cell
 from notsoclevr.dataset import SHOWCASE_PLACES, SplitDataset
-from notsoclevr.errors import one_line
+from notsoclevr.errors import StudyError, one_line
 from notsoclevr.evaluation import Canvas
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging
@@ -42,6 +42,7 @@ def train_cell(
 
     Raises:
         OSError: The results cannot be written.
+        StudyError: The training diverged.
     """
     directory.mkdir(parents=True, exist_ok=True)  # now, not after minutes of training
     import_tensorflow(threads)
@@ -57,6 +58,8 @@ def train_cell(
         canvas = Canvas.of(split)
         showcase = np.array(SHOWCASE_PLACES)
         fit = _train(experiment, split, showcase, directory.name, feed)
+        if not np.isfinite([value for row in fit.history for value in row.values()]).all():
+            raise StudyError(f"{directory.name}: the training diverged, try a lower learning_rate", exit_status=1)
         with staging(directory, root) as folder:
             files.save(folder, experiment, canvas, fit, showcase)
             cell = files.load(folder, directory)

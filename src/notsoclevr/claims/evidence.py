@@ -34,7 +34,8 @@ class Source:
         content: Columns that experiments are picked by.
         measured: Columns that may be looked at.
         table: One row per experiment, with these columns and `experiment`, what it is but for the seed, `seed`, "" if
-            it has none, and `missing`, the reason why nothing was measured, "" if something was.
+            it has none, and `missing`, the reason why it has not ended, "" if it has. A pruned trial has ended, with
+            nothing measured on the later split.
     """
 
     name: str

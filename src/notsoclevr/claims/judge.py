@@ -1,7 +1,8 @@
 """Verdicts: what our rows say to the published claims.
 
-A claim holds if all its tests pass, holds in part if some do, and does not hold if none does. If rows of a test are
-missing the claim is not tested, whatever the other tests say: nothing passes for want of evidence.
+A claim holds if all its tests pass, holds in part if some do, and does not hold if none does. Until every experiment of
+every test has ended with as many seeds as the test asks for, the claim is not tested: nothing passes for want of
+evidence. Rows beyond these may be missing.
 """
 
 from __future__ import annotations

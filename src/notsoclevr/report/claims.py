@@ -102,7 +102,8 @@ def _words(column: str, value: Any) -> str:
 
 def _finding(finding: Finding) -> str:
     """Return as "exact answers on the test set, median 98 % (96 to 98 %), needed at least 99.95 %: no"."""
-    return f"{_quantity(finding.test)}{_value(finding)}, needed {_bound(finding.test)}: {PASSES[finding.passes]}"
+    value = _value(finding) or f", {_rival(finding.test)}".rstrip(", ")
+    return f"{_quantity(finding.test)}{value}, needed {_bound(finding.test)}: {PASSES[finding.passes]}"
 
 
 def _quantity(test: Test) -> str:
@@ -144,7 +145,8 @@ def _amount(test: Test, value: float) -> str:
         return "never"
     if metric is None or math.isnan(value):
         return _number(value)
-    return share(value) if metric.unit == "share" else f"{_number(value)} {metric.unit}".strip()
+    # not as tables write shares: a value and its bound must not look alike where they are not
+    return f"{_number(100 * value)} %" if metric.unit == "share" else f"{_number(value)} {metric.unit}".strip()
 
 
 def _compared(test: Test, value: float) -> str:
@@ -166,10 +168,22 @@ def _value(finding: Finding) -> str:
     if test.against is None:
         return f"{statistic} {_amount(test, finding.value)}{spread}"
     own, other = (_amount(test, side.statistic or 0) for side in finding.sides)
-    what = f"{test.against.statistic} " if test.against.statistic else ""
-    if test.against.column:
-        what += f"{_quantity(replace(test, column=test.against.column, within_epochs=None))} "
-    return f"{statistic} {own}{spread} against {what}{other}: {_compared(test, finding.value)}"
+    return f"{statistic} {own}{spread} {_rival(test, other)}: {_compared(test, finding.value)}"
+
+
+def _rival(test: Test, value: str = "") -> str:
+    """Return as "against 4 % of conv regressor, strided, quadrant"; nothing if nothing is compared."""
+    other = test.against
+    if other is None:
+        return ""
+    where = test.where if other.where is None else other.where
+    of = [_words(name, chosen) for name, chosen in where.items() if test.where.get(name) != chosen]
+    if other.study not in (None, test.study):
+        of.append(f"in {other.study}")
+    quantity = _quantity(replace(test, column=other.column, within_epochs=None)) if other.column else ""
+    what = [each for each in (other.statistic, quantity, value) if each] or ["those"]
+    link = ["of"] if of and not of[0].startswith("in ") else []
+    return " ".join(["against", *what, *link, ", ".join(of)]).strip()
 
 
 def _bound(test: Test) -> str:
@@ -177,7 +191,8 @@ def _bound(test: Test) -> str:
     if test.at_least is not None and test.at_least == test.at_most:
         return f"exactly {written(test.at_least)}"
     bounds = {"at least": test.at_least, "at most": test.at_most}
-    return " and ".join(f"{words} {written(bound)}" for words, bound in bounds.items() if bound is not None)
+    bounded = " and ".join(f"{words} {written(bound)}" for words, bound in bounds.items() if bound is not None)
+    return f"a difference of {bounded}" if test.by == "difference" else bounded
 
 
 def _number(value: float) -> str:

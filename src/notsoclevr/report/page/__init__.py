@@ -5,7 +5,7 @@ page's own script shows what is chosen. What it shows are the predictions of all
 
 - pixel probabilities in steps of 1/63, of the probability 1, or of the most likely pixel of the same image where that
   alone is the answer; its probability is then there as a number;
-- points, metrics and probabilities that are printed as numbers: float32.
+- points and metrics: float32; probabilities that are printed as numbers: as predictions.npz has them, float16.
 
 The networks with coordinates can be asked about more than that: their weights are there, float32, and the
 page computes what they answer.

@@ -5,7 +5,11 @@ const LAST = MARGIN + POSITIONS - 1;
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const percent = (share) => `${+(100 * share).toFixed(1)} %`;
+const percent = (share) => { // as notsoclevr.progress.percent: no perfection or failure that it is not
+  const shown = +(100 * share).toFixed(1);
+  const rounded = (shown === 100 && share !== 1) || (shown === 0 && share !== 0);
+  return `${rounded ? (100 * share).toFixed(2) : shown} %`;
+};
 const onSplit = []; // what else to do when another split is chosen
 const state = { split: null, row: 48, column: 48, metric: "exact", over: "epochs", square: 0, moment: 0 };
 

@@ -12,7 +12,7 @@ function ticks(high, most) {
 // Heights for a metric: one that is bounded from 0 to 1, what has no upper end in powers of ten.
 function scale(metric, values, height) {
   if (metric.bounded) {
-    return { marks: [0, 0.5, 1], y: (value) => height * (1 - value), write: metric.unit === "share" ? percent : String };
+    return { marks: [0, 0.5, 1], y: (value) => height * (1 - value), write: metric.unit === "share" ? percent : (value) => String(+value.toPrecision(3)) };
   }
   const positive = values.filter((value) => value > 0);
   const low = Math.floor(Math.log10(Math.max(1e-4, Math.min(...positive))));
@@ -81,7 +81,7 @@ function showCurves() {
       if (done) draw("circle", { r: 4, cx: at(cell, done - 1), cy: y(cell.history[`test_${name}`][done - 1]) }, line);
     }
     chart.setAttribute("aria-label", `Curves of ${panel.dataset.task}, ${metric.heading} on the test set at the end: ` +
-      cells.map((cell) => `${cell.title} ${write(+cell.history[`test_${name}`].at(-1).toPrecision(3))}`).join("; "));
+      cells.map((cell) => `${cell.title} ${write(cell.history[`test_${name}`].at(-1))}`).join("; "));
   }
 }
 

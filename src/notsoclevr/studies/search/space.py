@@ -181,7 +181,7 @@ class Space:
     @cached_property
     def key(self) -> str:
         """Fingerprint of all that decides what is proposed and what comes of it, but for the number of trials."""
-        searched = {setting.name for setting in self.settings} | {"epochs", "warmup_epochs"}
+        searched = {setting.name for setting in self.settings} | {"epochs"}
         base = {name: value for name, value in asdict(self.base).items() if name not in searched}
         settings = [asdict(setting) for setting in self.settings]
         splits = {name: asdict(split) for name, split in self.splits.items()}
