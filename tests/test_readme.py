@@ -54,23 +54,6 @@ def test_success_over_seeds() -> None:
     assert not any(map(is_perfect, rows_of("seeds", variant="baseline")))
 
 
-def exact_trials(*seeds: str) -> list[Row]:
-    """Return the rows of the CoordConv classifier's search with these seeds that miss no validation position."""
-    rows = read(ROOT / "studies/search/coordconv_classifier/trials.csv")
-    return [row for row in rows if row["seed"] in seeds and {row[f"{s}_validation_exact"] for s in SPLITS} == {"1.0"}]
-
-
-def test_recipes_that_are_lucky_once() -> None:
-    rows = read(ROOT / "studies/search/coordconv_classifier/trials.csv")
-    more = [row for row in rows if row["seed"] in ("2001", "2002", "2003", "2004")]
-    failed = [row for row in more if row not in exact_trials(row["seed"])]
-    once, always = exact_trials("1000"), exact_trials("2004")
-    assert f"{len(once)} of {sum(row['seed'] == '1000' for row in rows)} recipes for the CoordConv" in FINDINGS
-    assert f"and only {len(always)} of these with four more seeds" in FINDINGS
-    uniform = sum(row["uniform_validation_exact"] == "1.0" for row in failed)
-    assert f"({uniform} of {len(failed)} trainings are exact on uniform)" in FINDINGS
-
-
 def test_the_recipes_before() -> None:
     rows = read(ROOT / "studies" / "recipes" / "former_seeds.csv")
     fewest: dict[str, int] = {}
@@ -213,7 +196,9 @@ def test_downsampling_and_padding() -> None:
     )
     assert f"{spread(ring)} with circular padding" in FINDINGS
     reflect, ring = (padded(model="pooled_regressor", padding=padding) for padding in ("reflect", "circular"))
-    assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)}." in FINDINGS
+    assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)} (one seed each)." in FINDINGS
+    (without,) = padded(model="pooled_regressor", padding="valid")
+    assert f"Without padding it gets {spread([without])}, with {int(without['parameters']):,} weights" in FINDINGS
 
 
 def best_epoch(row: Row) -> float:

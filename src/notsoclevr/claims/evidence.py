@@ -6,6 +6,7 @@ coordinate transform without training of `notsoclevr.claims.ramps`, computed her
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -99,6 +100,7 @@ def _open_searches(root: Path) -> Source:
             tables.append(pd.DataFrame(own | {"experiment": names, "missing": "no row"}))
     content, measured = ("model", "split", "trial"), ("train_exact", "test_exact")
     table = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    table = table.assign(**{name: table.get(name, math.nan) for name in measured})  # where no model has a trial
     return Source(name="search", content=content, measured=measured, table=table)
 
 
