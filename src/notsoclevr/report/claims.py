@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from notsoclevr.claims.judge import VERDICTS, Finding, Judged
+from notsoclevr.claims.judge import VERDICTS, Finding, Judged, Side
 from notsoclevr.claims.spec import FILE, Test
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.models import MODELS
-from notsoclevr.report.markdown import flat, share, span, table
+from notsoclevr.report.markdown import flat, share, span, success, table
 from notsoclevr.report.scales import scale
 from notsoclevr.studies.rows import BY_EPOCH
 from notsoclevr.studies.spec import text
@@ -166,9 +166,18 @@ def _value(finding: Finding) -> str:
     ends = span(values, partial(_amount, test)) if several else ""
     spread = f" ({ends})" if " to " in ends else ""
     if test.against is None:
-        return f"{statistic} {_amount(test, finding.value)}{spread}"
-    own, other = (_amount(test, side.statistic or 0) for side in finding.sides)
+        return f"{statistic} {_statistic(test, finding.sides[0])}{spread}"
+    own, other = (_statistic(test, side) for side in finding.sides)
     return f"{statistic} {own}{spread} {_rival(test, other)}: {_compared(test, finding.value)}"
+
+
+def _statistic(test: Test, side: Side) -> str:
+    """Return the statistic of some rows: of runs that end perfect, how many do."""
+    if test.column is not None:
+        return _amount(test, math.nan if side.statistic is None else side.statistic)
+    perfect, of = round(sum(side.values)), len(side.values)
+    # no interval for trials of a search, each of which depends on those before it
+    return f"{perfect} of {of}" if test.study == "search" else success(perfect, of)
 
 
 def _rival(test: Test, value: str = "") -> str:
@@ -246,7 +255,8 @@ def markdown(judged: Sequence[Judged]) -> str:
         f"{counts(judged)}.",
         "",
         "What was published, and what our rows say to it. The claims and the tests that decide them stand in",
-        f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row.",
+        f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row,",
+        "and of a share of runs its 95 % interval.",
         "",
     ]
     ledger = records(judged)
