@@ -31,20 +31,29 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DV
 # As notsoclevr.training sets it, before a test module imports TensorFlow, which has no channels_first without it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
-# take minutes
+# those that take longest, the longest first
 LONG = (
     "test_pipeline",
-    "tracking/test_store",
     "studies/test_engine",
-    "studies/search/test_engine",
-    "report/test_page_",
+    "test_cli",
+    "tracking/test_store",
     "test_training",
+    "report/test_page_",
+    "studies/search/test_engine",
+    "test_team",
+    "coordconv/test_locate",
+    "coordconv/test_coord_conv",
+    "test_tutorial",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the long modules, so that the workers of `make test` end together."""
-    items.sort(key=lambda item: not item.nodeid.startswith(tuple(f"tests/{name}" for name in LONG)))
+
+    def place(item: pytest.Item) -> int:
+        return next((n for n, name in enumerate(LONG) if item.nodeid.startswith(f"tests/{name}")), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

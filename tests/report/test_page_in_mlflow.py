@@ -49,8 +49,9 @@ def tracked(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert finished.returncode == 0, finished.stderr
     port = free_port()
     command = f"{sys.executable} -m mlflow ui --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri {uri}"
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # processes for what is not used here
     with (root / "ui.log").open("wb") as log:
-        process = subprocess.Popen(command.split(), stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command.split(), env=environment, stdout=log, stderr=log, start_new_session=True)
     assert wait_until(lambda: healthy(port), 120)
     yield f"http://127.0.0.1:{port}", root
     os.killpg(process.pid, 15)
