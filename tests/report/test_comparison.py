@@ -170,6 +170,13 @@ def test_the_readme_says_what_the_baselines_get() -> None:
     assert f"and {quadrant} of a quadrant that they have not seen" in page
 
 
+def test_the_page_of_the_networks_has_their_weights() -> None:
+    page = (ROOT / "docs/departures.md").read_text("utf-8")
+    for row in csv.DictReader(committed("reports/comparison.csv").splitlines()):
+        (line,) = [each for each in page.splitlines() if each.startswith(f"| {MODELS[row['model']].title} |")]
+        assert line.endswith(f"| {int(row['parameters']):,} |")
+
+
 def test_the_readme_says_how_many_networks_lose_what_they_had() -> None:
     lost = set()
     had: dict[tuple[str, str], bool] = {}

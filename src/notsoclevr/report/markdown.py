@@ -61,7 +61,8 @@ def quantity(metric: Metric, value: float) -> str:
 
 
 def span(values: Iterable[float], written: Callable[[float], str]) -> str:
-    """Return the lowest and the highest of some values, or the one that all of them are written as."""
+    """Return the lowest and the highest of some values, the unit once, or the one that all of them are written as."""
     values = list(values)
     lowest, highest = written(min(values)), written(max(values))
-    return lowest if lowest == highest else f"{lowest.removesuffix(' %')} to {highest}"
+    unit = " ".join(["", *highest.split()[1:]])
+    return lowest if lowest == highest else f"{lowest.removesuffix(unit)} to {highest}"
