@@ -83,8 +83,8 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
             (column, row), as in the paper. The layer may have the other: channels are put in its order.
 
     Raises:
-        ValueError: for a shape that does not fit, an unknown `order`, a layer that is no CoordConv, is not built or has
-            a `coord_kernel_size`, a bias for a layer without one.
+        ValueError: for a shape that does not fit, an unknown `order`, a layer that is no CoordConv, is not built, has a
+            `coord_kernel_size` or LoRA enabled, a bias for a layer without one.
 
     Example:
     >>> layer = CoordConv2D(8, 1)
@@ -101,6 +101,8 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
             "`layer` must have coord_kernel_size=None, as a concatenated kernel is of one size. "
             f"Received: layer={layer} with coord_kernel_size={layer.coord_kernel_size}"
         )
+    if getattr(layer, "lora_enabled", False):
+        raise ValueError(f"`layer` must not have LoRA enabled yet; load first. Received: layer={layer}")
     axis = -1 if isinstance(layer, CoordConv2DTranspose) else -2
     channels = layer.kernel.shape[axis]
     expected = list(layer.kernel.shape)

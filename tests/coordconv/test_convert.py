@@ -283,3 +283,11 @@ def test_loader_refuses_another_layer():
 def test_loader_refuses_a_layer_that_is_not_built():
     with pytest.raises(ValueError, match="`layer` must be built"):
         load_concatenated_kernel(CoordConv2D(4, 3), np.zeros((3, 3, 5, 4)))
+
+
+def test_loader_refuses_a_layer_with_lora():
+    layer = CoordConv2D(4, 3)
+    layer.build((None, 8, 8, 3))
+    layer.enable_lora(2)
+    with pytest.raises(ValueError, match="must not have LoRA enabled"):
+        load_concatenated_kernel(layer, np.zeros((3, 3, 5, 4)))
