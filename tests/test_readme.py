@@ -16,6 +16,7 @@ from notsoclevr.report.markdown import span
 from notsoclevr.splits import SPLITS, Uniform
 
 from .conftest import ROOT
+from .report.test_comparison import committed
 
 PAGES = ("README.md", "docs/findings.md", "docs/departures.md")
 README, FINDINGS, DEPARTURES = (" ".join((ROOT / page).read_text("utf-8").split()) for page in PAGES)
@@ -285,3 +286,51 @@ def test_the_tutorials_painters() -> None:
     assert f"{said}, an IoU of {float(heart['test_iou']):.3f}." in FINDINGS
     blur = span([float(row["test_iou"]) for row in table(model="deconv_painter", split="uniform")], "{:.3f}".format)
     assert f"its decay leaves a blur, an IoU of {blur}, " in FINDINGS
+
+
+# What the committed results say
+
+
+def exact_on_test(split: str) -> dict[str, float]:
+    """Return how much of the test set each committed baseline answers exactly, by its name."""
+    rows = csv.DictReader(committed("reports/comparison.csv").splitlines())
+    return {
+        row["model"]: float(row["test_exact"]) for row in rows if row["split"] == split and row["model"] in BASELINES
+    }
+
+
+def test_what_the_baselines_get() -> None:
+    uniform, quadrant = (span(exact_on_test(split).values(), percent) for split in SPLITS)
+    assert f"baselines get {uniform} of the test set on the uniform split" in README
+    assert f"and {quadrant} of a quadrant that they have not seen" in README
+
+
+def test_the_networks_have_their_weights() -> None:
+    page = (ROOT / "docs/departures.md").read_text("utf-8")
+    for row in csv.DictReader(committed("reports/comparison.csv").splitlines()):
+        (line,) = [each for each in page.splitlines() if each.startswith(f"| {MODELS[row['model']].title} |")]
+        assert line.endswith(f"| {int(row['parameters']):,} |")
+
+
+def test_how_many_networks_lose_what_they_had() -> None:
+    had: set[tuple[str, str]] = set()
+    lost: set[tuple[str, str]] = set()
+    for row in csv.DictReader(committed("reports/history.csv").splitlines()):
+        cell = row["model"], row["split"]
+        if is_perfect(row):
+            had.add(cell)
+        elif cell in had:
+            lost.add(cell)
+    assert len(lost) == 3
+    assert "three CoordConv cells lose it again before the end, where all are perfect" in README
+
+
+def test_which_baselines_lie_outside_their_seeds() -> None:
+    outside = []
+    for split in SPLITS:
+        for model, exact in exact_on_test(split).items():
+            ends = [float(row["test_exact"]) for row in rows_of("seeds", model=model, split=split)]
+            if not min(ends) <= exact <= max(ends):
+                outside.append((model, percent(exact)))
+    assert outside == [("pooled_regressor", "98.6 %"), ("pooled_regressor", "12.2 %"), ("strided_regressor", "3.8 %")]
+    assert "the pooled regressor with 98.6 and 12.2 %, the strided one with 3.8 % on quadrant" in FINDINGS

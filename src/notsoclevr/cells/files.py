@@ -251,6 +251,11 @@ def load(directory: Path, home: Path | None = None) -> Cell:
     return cell
 
 
+def is_finite(history: list[Row]) -> bool:
+    """Return whether all that was measured in a training is finite: of one that diverged it is not."""
+    return bool(np.isfinite([value for row in history for value in row.values()]).all())
+
+
 def _mismatch(cell: Cell) -> str | None:
     """Return what is in the files of a cell though no training on Not-so-Clevr writes it; None if there is nothing.
 
@@ -290,7 +295,7 @@ def _mismatch(cell: Cell) -> str | None:
     measured_at = [row["epoch"] for row in cell.history]
     if measured_at != sorted({*measured_at} & {*range(1, int(cell.metrics["epochs"]) + 1)}):
         return "history.csv has epochs that are none of the training, or twice"
-    if not np.isfinite([value for row in cell.history for value in row.values()]).all():
+    if not is_finite(cell.history):
         return "history.csv is not finite everywhere"
     if not np.isin(arrays["showcase"], np.arange(n)).all():
         return "showcase of predictions.npz has places that are not on the canvas"

@@ -58,7 +58,7 @@ def train_cell(
         canvas = Canvas.of(split)
         showcase = np.array(SHOWCASE_PLACES)
         fit = _train(experiment, split, showcase, directory.name, feed)
-        if not np.isfinite([value for row in fit.history for value in row.values()]).all():
+        if not files.is_finite(fit.history):
             raise StudyError(f"{directory.name}: the training diverged, try a lower learning_rate", exit_status=1)
         with staging(directory, root) as folder:
             files.save(folder, experiment, canvas, fit, showcase)

@@ -102,8 +102,9 @@ def _words(column: str, value: Any) -> str:
 
 def _finding(finding: Finding) -> str:
     """Return as "exact answers on the test set, median 98 % (96 to 98 %), needed at least 99.95 %: no"."""
-    value = _value(finding) or f", {_rival(finding.test)}".rstrip(", ")
-    return f"{_quantity(finding.test)}{value}, needed {_bound(finding.test)}: {PASSES[finding.passes]}"
+    test, rival = finding.test, _rival(finding.test)
+    value = _value(finding) or (f", {rival}" if rival else "")
+    return f"{_quantity(test)}{value}, needed {_bound(test)}: {PASSES[finding.passes]}"
 
 
 def _quantity(test: Test) -> str:
@@ -187,12 +188,12 @@ def _rival(test: Test, value: str = "") -> str:
         return ""
     where = test.where if other.where is None else other.where
     of = [_words(name, chosen) for name, chosen in where.items() if test.where.get(name) != chosen]
+    rows = [f"of {', '.join(of)}"] if of else []
     if other.study not in (None, test.study):
-        of.append(f"in {other.study}")
+        rows.append(f"in {other.study}")
     quantity = _quantity(replace(test, column=other.column, within_epochs=None)) if other.column else ""
     what = [each for each in (other.statistic, quantity, value) if each] or ["those"]
-    link = ["of"] if of and not of[0].startswith("in ") else []
-    return " ".join(["against", *what, *link, ", ".join(of)]).strip()
+    return " ".join(["against", *what, ", ".join(rows)]).strip()
 
 
 def _bound(test: Test) -> str:

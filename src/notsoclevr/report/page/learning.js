@@ -12,7 +12,8 @@ function ticks(high, most) {
 // Heights for a metric: one that is bounded from 0 to 1, what has no upper end in powers of ten.
 function scale(metric, values, height) {
   if (metric.bounded) {
-    return { marks: [0, 0.5, 1], y: (value) => height * (1 - value), write: metric.unit === "share" ? percent : (value) => String(+value.toPrecision(3)) };
+    const write = metric.unit === "share" ? percent : (value) => String(+value.toPrecision(3));
+    return { marks: [0, 0.5, 1], y: (value) => height * (1 - value), write };
   }
   const positive = values.filter((value) => value > 0);
   const low = Math.floor(Math.log10(Math.max(1e-4, Math.min(...positive))));
