@@ -269,29 +269,36 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
         whole.run_experiment(root, config, cells, overrides)
 
 
-def _check_cluster(workers: int | None, scheduler: str | None) -> None:
-    if workers and scheduler is not None:
-        raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
-    if scheduler == "":
-        raise StudyError("--scheduler is empty; it takes the address of a Dask scheduler, as tcp://host:8786")
+def _pass_workers(command: Callable[..., None]) -> Callable[..., None]:
+    """Hand a command the number of processes here or the cluster on which its trainings run."""
+
+    @click.option("--workers", type=click.IntRange(min=1), help="Processes here; by default one per processor core.")
+    @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead, as tcp://host:8786.")
+    @wraps(command)
+    def run(*arguments: Any, workers: int | None, scheduler: str | None, **options: Any) -> None:
+        if workers and scheduler is not None:
+            raise StudyError("--workers and --scheduler: a cluster has workers of its own; give one of the two")
+        if scheduler == "":
+            raise StudyError("--scheduler is empty; it takes the address of a Dask scheduler, as tcp://host:8786")
+        command(*arguments, workers=workers or _cores(), scheduler=scheduler, **options)
+
+    return run
 
 
 @main.command()
 @click.argument("path", metavar="STUDY_YAML", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--workers", type=click.IntRange(min=1), help="Processes here; by default one per processor core.")
-@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead, as tcp://host:8786.")
+@_pass_workers
 @_pass_root
-def study(root: Path, path: Path, workers: int | None, scheduler: str | None) -> None:
+def study(root: Path, path: Path, workers: int, scheduler: str | None) -> None:
     """Run the experiments of a study that have no row in the results.csv beside it.
 
     It may be stopped at any time and run again: what ended is kept. Exit status 1 if an experiment failed.
     """
-    _check_cluster(workers, scheduler)
     from notsoclevr.studies.engine import run_study
     from notsoclevr.studies.spec import load_study
 
     asked = load_study(path, root)
-    failed = run_study(root, asked, workers=workers or _cores(), scheduler=scheduler)
+    failed = run_study(root, asked, workers=workers, scheduler=scheduler)
     if failed:
         raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)
 
@@ -304,16 +311,14 @@ def study(root: Path, path: Path, workers: int | None, scheduler: str | None) ->
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
 )
-@click.option("--workers", type=click.IntRange(min=1), help="Processes here; by default one per processor core.")
-@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead, as tcp://host:8786.")
+@_pass_workers
 @click.option("--apply", is_flag=True, help=f"Write the recipe into {PARAMS}, too.")
 @_pass_root
-def search(root: Path, folders: Sequence[Path], workers: int | None, scheduler: str | None, apply: bool) -> None:
+def search(root: Path, folders: Sequence[Path], workers: int, scheduler: str | None, apply: bool) -> None:
     """Search for the recipes of models, as docs/protocol.md has it: trials.csv and recipe.yaml in each folder.
 
     It may be stopped at any time and run again: what ended is kept.
     """
-    _check_cluster(workers, scheduler)
     from notsoclevr.studies.search.space import load_space
 
     spaces = [load_space(folder, root) for folder in folders]
@@ -321,7 +326,7 @@ def search(root: Path, folders: Sequence[Path], workers: int | None, scheduler: 
     from notsoclevr.studies.search.rows import apply_recipe
 
     for space in spaces:
-        chosen = run_search(root, space, workers=workers or _cores(), scheduler=scheduler)
+        chosen = run_search(root, space, workers=workers, scheduler=scheduler)
         click.echo(f"{space.model}: trial {chosen.row.trial}, lowest score {chosen.lowest:.8f}: {space.recipe_file}")
         if apply and chosen.row.recipe:
             apply_recipe(root / PARAMS, space.model, chosen.row.recipe)
