@@ -10,7 +10,7 @@ import yaml
 from notsoclevr import config
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
-from notsoclevr.models.deconv import DeconvRecipe
+from notsoclevr.models.parts import DeconvRecipe
 
 from .conftest import ROOT
 

@@ -66,7 +66,7 @@ def module(path: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
 def extended(project: Path, tmp_path: Path, full: Dataset, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose matrix is the guide's model on the guide's split, with the guide's metric."""
     model, split, metric = blocks("python")
-    (entry,) = module(tmp_path / "toy_model.py", model, monkeypatch).ENTRIES
+    entry = module(tmp_path / "toy_model.py", model, monkeypatch).ENTRY
     stripes = module(tmp_path / "toy_split.py", SPLIT_IMPORTS + split, monkeypatch).SPLITS["stripes"]
     toy = module(tmp_path / "toy_metric.py", METRIC_IMPORTS + metric, monkeypatch)
     monkeypatch.setitem(MODELS, entry.name, entry)

@@ -101,7 +101,8 @@ class TakesCoordinates(keras.layers.Layer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # A Keras model drops an argument of its call that no layer registers, without a word (3.15); earlier ones
-        # refuse it. Registered, `model(x, coordinates=...)` gives it to each of these layers, which check it.
+        # refuse it. Registered, `model(x, coordinates=...)` gives it to those of these layers that are the model's
+        # own, which check it; those in a nested model, a wrapper or another layer do not get it.
         if hasattr(keras.layers.Layer, "_resolve_and_populate_arg"):
             self._register_call_context_args("coordinates")
 
@@ -176,7 +177,8 @@ class AddCoords(TakesCoordinates):
 
     Input shape:
         Floating-point, with 1, 2 or 3 spatial axes of any length, known or not:
-        `(batch, *spatial, channels)` or `(batch, channels, *spatial)`.
+        `(batch, *spatial, channels)` or `(batch, channels, *spatial)`. Without the batch axis, an image would be
+        taken for a batch of sequences.
 
     Output shape:
         The same with `channels + d` channels, d the number of spatial axes, and one more with `radius`.
@@ -203,6 +205,7 @@ class AddCoords(TakesCoordinates):
 
     def __init__(
         self,
+        *,
         radius: bool = False,
         order: str = "ij",
         data_format: str | None = None,

@@ -1,13 +1,13 @@
 """Weights and models from elsewhere: convolutions made CoordConv, concatenated kernels loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from coordconv.add_coords import check_order, coordinate_channels
-from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, copy_weights
+from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, arguments_of, copy_weights
 
 _STAND_INS = {
     keras.layers.Conv1D: CoordConv1D,
@@ -19,29 +19,33 @@ _STAND_INS = {
 
 def convert_model(
     model: keras.Model,
+    *,
+    layers: Collection[str] | None = None,
     radius: bool = False,
     order: str = "ij",
     coord_kernel_size: int | Sequence[int] | None = None,
 ) -> keras.Model:
-    """Make a model that computes what `model` does, with a CoordConv in place of every convolution.
+    """Make a model that computes what `model` does, with a CoordConv in place of its convolutions.
 
     Replaces `Conv1D`, `Conv2D`, `Conv3D` and `Conv2DTranspose`, shared ones, those in nested models and those
     in wrappers such as `TimeDistributed` included. Coordinate weights are zero, so the outputs are the same
-    until they are trained. Depthwise and separable convolutions, subclasses of a convolution and what a
-    custom layer holds inside are kept as they are.
+    until they are trained. All other layers are kept as they are: other convolutions, subclasses of these,
+    CoordConv layers that are there already, and what a custom layer holds inside.
 
     Args:
         model: A built functional or sequential model. It is left as it is.
+        layers: Names of the convolutions to replace. Defaults to all of them.
         radius: As of the layers.
         order: As of the layers.
         coord_kernel_size: As of the layers.
 
     Returns:
-        A new model with the names and weights of `model`, compiled as it is, with a fresh optimizer.
+        A new model with the names and weights of `model`, compiled as it is, with a fresh optimizer. What is
+        frozen stays frozen, its coordinate weights included.
 
     Raises:
-        ValueError: if `model` is not built or neither functional nor sequential, or `coord_kernel_size` does
-            not fit one of its convolutions.
+        ValueError: if `model` is not built or neither functional nor sequential, if one of `layers` is no
+            convolution of it, or if `coord_kernel_size` does not fit one of those that are replaced.
 
     Example:
     >>> model = keras.Sequential([keras.Input((32, 48, 3)), keras.layers.Conv2D(8, 3)])
@@ -50,23 +54,38 @@ def convert_model(
     """
     if not model.built:
         raise ValueError(f"`model` must be built, so that it has weights. Received: model={model}")
+    if isinstance(layers, str):
+        raise ValueError(f"`layers` must be a list of names. Received: layers={layers!r}")
     arguments = {"radius": radius, "order": order, "coord_kernel_size": coord_kernel_size}
+    clones: dict[int, keras.layers.Layer] = {}  # by the layer: one that is shared stays so
+    replaced = set()
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config = layer.get_config()
-        if type(layer) in _STAND_INS:
+        if id(layer) not in clones:
+            clones[id(layer)] = make(layer)
+        return clones[id(layer)]
+
+    def make(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if type(layer) in _STAND_INS and (layers is None or layer.name in layers):
+            replaced.add(layer.name)
             # Not from_config, which makes a TypeError of any error.
-            return _STAND_INS[type(layer)](**{**config, **arguments})
+            return _STAND_INS[type(layer)](**{**arguments_of(layer), **arguments})
+        config = layer.get_config()
         if isinstance(layer, keras.layers.Wrapper):
             (inner,) = clone_all(keras.Sequential([layer.layer])).layers
-            config["layer"] = keras.saving.serialize_keras_object(inner)
+            return type(layer)(**{**config, "layer": inner})
         return type(layer).from_config(config)
 
     def clone_all(model: keras.Model) -> keras.Model:
         return keras.models.clone_model(model, clone_function=clone, recursive=True)
 
     converted = clone_all(model)
+    if unknown := sorted(set(layers or ()) - replaced):
+        raise ValueError(f"`layers` must name convolutions of `model`. Received: {unknown[0]!r}, which is none")
     copy_weights(model, converted)
+    for layer in converted._flatten_layers():
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with what it derives from its weights
     return converted
 
 

@@ -25,6 +25,7 @@ What the layers share:
 - LoRA (`enable_lora`, `lora_rank`) acts on `kernel`; `coord_kernel` stays trainable.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -54,6 +55,16 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
         return ops.split(drawn, [first_length], axis=axis)[int(last)]
 
     return draw
+
+
+def arguments_of(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Return the arguments that make a layer like this one.
+
+    Functions among them are themselves: Keras has no config of one that is not registered.
+    """
+    config: dict[str, Any] = layer.get_config()
+    functions = {name: getattr(layer, name) for name in config if inspect.isfunction(getattr(layer, name, None))}
+    return {**config, **functions}
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
@@ -110,9 +121,10 @@ class _CoordConv(TakesCoordinates):
         if len(sizes) != self.rank or not all(
             isinstance(n, int) and low <= n <= high for n, low, high in zip(sizes, smallest, largest, strict=True)
         ):
+            lowest = f"`strides`, {smallest}," if isinstance(self, keras.layers.Conv2DTranspose) else f"{smallest}"
             raise ValueError(
-                f"`coord_kernel_size` must be None, or an integer or {self.rank} integers from {smallest} to "
-                f"`kernel_size`, {largest}. Received: coord_kernel_size={size}"
+                f"`coord_kernel_size` of layer '{self.name}' must be None, or an integer or {self.rank} integers "
+                f"from {lowest} to `kernel_size`, {largest}. Received: coord_kernel_size={size}"
             )
         return sizes
 
@@ -120,6 +132,7 @@ class _CoordConv(TakesCoordinates):
     def from_conv(
         cls,
         layer: keras.layers.Layer,
+        *,
         radius: bool = False,
         order: str = "ij",
         coord_kernel_size: int | Sequence[int] | None = None,
@@ -154,7 +167,7 @@ class _CoordConv(TakesCoordinates):
             raise ValueError(f"`layer` must be built, so that it has weights. Received: layer={layer}")
         config = {"radius": radius, "order": order, "coord_kernel_size": coord_kernel_size}
         # Not from_config, which makes a TypeError of any error.
-        new = cls(**{**layer.get_config(), **config})
+        new = cls(**{**arguments_of(layer), **config})
         channels = layer.kernel.shape[cls._channel_axis] * getattr(layer, "groups", 1)
         new.build(new._shape_of(channels))
         copy_weights(layer, new)

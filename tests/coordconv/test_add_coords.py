@@ -29,10 +29,10 @@ def channels_first(array):
 def test_values(rank, radius, order):
     inputs = inputs_of(SHAPES[rank])
     expected = reference.concatenate(inputs, radius, order)
-    outputs = numpy(AddCoords(radius, order)(inputs))
+    outputs = numpy(AddCoords(radius=radius, order=order)(inputs))
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
     np.testing.assert_array_equal(outputs[..., :2], inputs)
-    outputs = numpy(AddCoords(radius, order, "channels_first")(channels_first(inputs)))
+    outputs = numpy(AddCoords(radius=radius, order=order, data_format="channels_first")(channels_first(inputs)))
     np.testing.assert_allclose(outputs, channels_first(expected), atol=1e-6)
 
 

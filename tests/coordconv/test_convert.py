@@ -121,6 +121,19 @@ def test_from_conv_refuses(layer, message):
         CoordConv2D.from_conv(layer)
 
 
+def double(x):
+    return 2 * x
+
+
+def test_from_conv_takes_functions_that_keras_does_not_know():
+    conv = layers.Conv2D(3, 2, activation=double, bias_initializer=lambda shape, dtype: ops.ones(shape, dtype))
+    conv.build((None, None, None, 2))
+    inputs = normal(2, 9, 6, 2)
+    assert_same(CoordConv2D.from_conv(conv)(inputs), conv(inputs))
+    model = keras.Sequential([keras.Input((9, 6, 2)), conv])
+    assert_same(convert_model(model)(inputs), model(inputs))
+
+
 # convert_model
 
 
@@ -197,6 +210,38 @@ def test_convert_model_keeps_what_is_frozen():
     assert len(converted.trainable_weights) == 3
 
 
+def test_convert_model_replaces_the_convolutions_that_are_named():
+    inputs = keras.Input((9, 6, 2))
+    hidden = layers.Conv2D(3, 3, name="first")(inputs)
+    nested = keras.Sequential([keras.Input((7, 4, 3)), layers.Conv2D(2, 1, name="second")], name="nested")
+    model = keras.Model(inputs, layers.Conv2D(2, 1, name="third")(nested(hidden)))
+    converted = convert_model(model, layers=["second"])
+    kinds = [type(converted.get_layer("nested").layers[0]), *(type(converted.get_layer(n)) for n in ("first", "third"))]
+    assert kinds == [CoordConv2D, layers.Conv2D, layers.Conv2D]
+    images = normal(2, 9, 6, 2)
+    np.testing.assert_allclose(numpy(converted(images)), numpy(model(images)), rtol=1e-5, atol=1e-6)
+
+
+def test_convert_model_keeps_what_is_shared_by_wrappers():
+    conv = layers.Conv2D(4, 3, padding="same")
+    video, other, image = keras.Input((5, 8, 7, 3)), keras.Input((2, 8, 7, 3)), keras.Input((8, 7, 3))
+    outputs = [layers.TimeDistributed(conv)(video), layers.TimeDistributed(conv)(other), conv(image)]
+    model = keras.Model([video, other, image], outputs)
+    converted = convert_model(model)
+    assert len(converted.weights) == 3
+    arrays = [normal(1, 5, 8, 7, 3), normal(1, 2, 8, 7, 3), normal(1, 8, 7, 3)]
+    for output, expected in zip(converted(arrays), model(arrays), strict=True):
+        assert_same(output, expected)
+
+
+def test_convert_model_keeps_a_normalization_that_was_adapted():
+    images = 3 * normal(20, 9, 6, 2) + 5
+    normalization = layers.Normalization()
+    normalization.adapt(images)
+    model = keras.Sequential([keras.Input((9, 6, 2)), normalization, layers.Conv2D(4, 3)])
+    assert_same(convert_model(model)(images), model(images))
+
+
 class SubclassedModel(keras.Model):
     def __init__(self):
         super().__init__()
@@ -213,8 +258,14 @@ def test_convert_model_refuses():
     model(normal(1, 5, 5, 1))
     with pytest.raises(ValueError, match="only supported for Sequential"):
         convert_model(model)
-    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 1)])
-    with pytest.raises(ValueError, match="`coord_kernel_size` must be None, or"):
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 1), layers.Flatten(name="flatten")])
+    with pytest.raises(
+        ValueError, match=r"`layers` must name convolutions of `model`. Received: 'flatten', which is n"
+    ):
+        convert_model(model, layers={"flatten"})
+    with pytest.raises(ValueError, match=r"`layers` must be a list of names. Received: layers='conv'"):
+        convert_model(model, layers="conv")
+    with pytest.raises(ValueError, match=r"`coord_kernel_size` of layer '.*' must be None, or"):
         convert_model(model, coord_kernel_size=3)
 
 
@@ -227,7 +278,7 @@ def test_convert_model_refuses():
 @pytest.mark.parametrize("layer_order", ["ij", "xy"])
 def test_loads_kernels_of_either_order(layer_class, radius, order, layer_order):
     inputs = normal(2, *SHAPES[layer_class], 3)
-    channels = AddCoords(radius, order)(inputs)
+    channels = AddCoords(radius=radius, order=order)(inputs)
     other = LAYERS[layer_class](4, 3)
     other.build(channels.shape)
     with_random_weights(other)

@@ -476,7 +476,9 @@ def test_refuses_unknown_order(layer_class):
     ],
 )
 def test_refuses_a_coord_kernel_size_that_does_not_fit(layer_class, arguments):
-    with pytest.raises(ValueError, match=r"`coord_kernel_size` must be None, or .* Received: coord_kernel_size="):
+    with pytest.raises(
+        ValueError, match=r"`coord_kernel_size` of layer '.*' must be None, or .* Received: coord_kernel_size="
+    ):
         layer_class(4, 3, **arguments)
 
 

@@ -1,8 +1,7 @@
-"""The models: one module per family, and the table that names them.
+"""The models: one module each, and the table that names them.
 
-A module of this package holds, beside each other, the recipe class, the builder and the entry in the table of one
-model, or of a few that share a stack of layers; its entries are in `ENTRIES`. To add a model, add such a module and a
-section of params.yaml.
+A module of this package has the name of its model, and holds its recipe class, its builder and its entry in the table.
+What several of them share is in `parts`. To add a model, add such a module and a section of params.yaml.
 
 Shapes are written with these letters: n examples, h = w = 64 rows and columns of the canvas, f channels.
 Painters and classifiers take coordinates (n, 2) and give a logit per pixel, (n, h, w, 1) from the first and (n, h * w)
@@ -29,7 +28,8 @@ __all__ = ["MODELS", "Model"]
 
 def _entries() -> Iterator[Model]:
     for module in iter_modules(__path__):
-        yield from getattr(import_module(f"{__name__}.{module.name}"), "ENTRIES", ())
+        if entry := getattr(import_module(f"{__name__}.{module.name}"), "ENTRY", None):
+            yield entry
 
 
 # By task; in it first those that are told where they are, then the baselines.

@@ -44,15 +44,13 @@ def build_coordconv_regressor(recipe: CoordConvRegressorRecipe) -> keras.Model:
     return keras.Model(inputs, coordinates_out(pool(name="pool")(x), recipe))  # (n, 2)
 
 
-ENTRIES = (
-    Model(
-        name="coordconv_regressor",
-        title="CoordConv regressor",
-        short="CoordConv",
-        task="regression",
-        recipe=CoordConvRegressorRecipe,
-        build=build_coordconv_regressor,
-        coordinates=True,
-        colour=BLUE,
-    ),
+ENTRY = Model(
+    name="coordconv_regressor",
+    title="CoordConv regressor",
+    short="CoordConv",
+    task="regression",
+    recipe=CoordConvRegressorRecipe,
+    build=build_coordconv_regressor,
+    coordinates=True,
+    colour=BLUE,
 )

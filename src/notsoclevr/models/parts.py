@@ -1,11 +1,12 @@
-"""Layers that several models share."""
+"""What several models share: layers, stacks of them, and recipes."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from notsoclevr.dataset import CANVAS
-from notsoclevr.recipes import CoordConvRecipe, Recipe
+from notsoclevr.recipes import CoordConvRecipe, Count, Positive, Recipe, Switch
 
 CENTRE = (CANVAS - 1) / 2  # of the canvas, and half its extent, in pixels
 
@@ -74,6 +75,44 @@ def pointwise_stack(coordinates: Any, recipe: CoordConvRecipe) -> Any:
     return convolution(recipe, 5, 1, 1, name="logits")(x)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeconvRecipe(Recipe):
+    """A stack of transposed convolutions.
+
+    Args:
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+        kernel_size: Side of the kernels in pixels, the paper's fs.
+        batch_norm: Batch normalisation after each hidden layer: the paper's code has it, the tutorial's has not.
+    """
+
+    width: Count
+    kernel_size: Count
+    batch_norm: Switch
+
+
+def deconv_stack(coordinates: Any, recipe: DeconvRecipe) -> Any:
+    """Return six transposed convolutions, which double a single pixel up to the canvas: (n, 2) -> (n, h, w, 1)."""
+    from keras import layers
+
+    def deconv(x: Any, filters: int, name: str) -> Any:
+        return layers.Conv2DTranspose(
+            filters,
+            recipe.kernel_size,
+            strides=2,
+            padding="same",
+            kernel_initializer=recipe.kernel_initializer,
+            name=name,
+        )(x)
+
+    x = layers.Reshape((1, 1, 2), name="pixel")(coordinates)
+    for i, filters in enumerate((64, 64, 64, 32, 32), start=1):
+        x = deconv(x, filters * recipe.width, f"deconv_{i}")
+        if recipe.batch_norm:
+            x = layers.BatchNormalization(name=f"norm_{i}")(x)
+        x = layers.ReLU(name=f"relu_{i}")(x)
+    return deconv(x, 1, "logits")
+
+
 def image_in(pixel_value: float) -> tuple[Any, Any]:
     """Return the input of a regressor and the image that its first trained layer sees: two (n, h, w, 1) tensors."""
     from keras import Input, layers
@@ -99,3 +138,22 @@ def padded(x: Any, kernel_size: int, strides: int, padding: str) -> tuple[Any, s
         else:
             x = ops.take(x, [place % length for place in range(-before, length + after)], axis=axis)
     return x, "valid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TutorialRegressorRecipe(Recipe):
+    """A plain regressor of the tutorial.
+
+    Args:
+        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
+    """
+
+    pixel_value: Positive
+
+
+def unpadded_convolution(recipe: Recipe, place: int, filters: int, kernel_size: int, **arguments: Any) -> Any:
+    """Return the convolution at a place, from 1, of one of the tutorial's regressors."""
+    from keras import layers
+
+    arguments |= {"activation": "relu", "kernel_initializer": recipe.kernel_initializer, "name": f"conv_{place}"}
+    return layers.Conv2D(filters, kernel_size, **arguments)

@@ -45,15 +45,13 @@ def build_pooled_regressor(recipe: PooledRegressorRecipe) -> keras.Model:
     return keras.Model(inputs, coordinates_out(x, recipe))
 
 
-ENTRIES = (
-    Model(
-        name="pooled_regressor",
-        title="conv regressor, pooled",
-        short="conv, pooled",
-        task="regression",
-        recipe=PooledRegressorRecipe,
-        build=build_pooled_regressor,
-        coordinates=False,
-        colour=VERMILION,
-    ),
+ENTRY = Model(
+    name="pooled_regressor",
+    title="conv regressor, pooled",
+    short="conv, pooled",
+    task="regression",
+    recipe=PooledRegressorRecipe,
+    build=build_pooled_regressor,
+    coordinates=False,
+    colour=VERMILION,
 )

@@ -58,15 +58,13 @@ def build_strided_regressor(recipe: StridedRegressorRecipe) -> keras.Model:
     return keras.Model(inputs, coordinates_out(x, recipe, lowest=0))
 
 
-ENTRIES = (
-    Model(
-        name="strided_regressor",
-        title="conv regressor, strided",
-        short="conv, strided",
-        task="regression",
-        recipe=StridedRegressorRecipe,
-        build=build_strided_regressor,
-        coordinates=False,
-        colour=PURPLE,
-    ),
+ENTRY = Model(
+    name="strided_regressor",
+    title="conv regressor, strided",
+    short="conv, strided",
+    task="regression",
+    recipe=StridedRegressorRecipe,
+    build=build_strided_regressor,
+    coordinates=False,
+    colour=PURPLE,
 )

@@ -51,15 +51,13 @@ def build_two_stage_painter(recipe: TwoStagePainterRecipe) -> keras.Model:
     return keras.Model(inputs, x)
 
 
-ENTRIES = (
-    Model(
-        name="two_stage_painter",
-        title="CoordConv painter, two-stage",
-        short="CoordConv, two-stage",
-        task="rendering",
-        recipe=TwoStagePainterRecipe,
-        build=build_two_stage_painter,
-        coordinates=True,
-        colour=BLUE,
-    ),
+ENTRY = Model(
+    name="two_stage_painter",
+    title="CoordConv painter, two-stage",
+    short="CoordConv, two-stage",
+    task="rendering",
+    recipe=TwoStagePainterRecipe,
+    build=build_two_stage_painter,
+    coordinates=True,
+    colour=BLUE,
 )
