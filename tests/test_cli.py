@@ -63,6 +63,7 @@ def test_help_starts_in_under_a_second(command: Run) -> None:
         (("pipeline", "--models", "deconv_painter", "--epochs", "0"), "models.deconv_painter.epochs is 0"),
         (("pipeline", "--epochs", "ten"), "epochs is 'ten'"),
         (("pipeline", "-j", "two"), "'two' is not a valid integer range"),
+        (("pipeline", "--epochs", "2", "--jobs", "2"), "--jobs and --epochs"),
         (("pipeline", "--jobs", "0"), "0 is not in the range x>=1"),
         ((*TRAIN, "--threads", "0"), "0 is not in the range x>=1"),
         (("dance",), "dance"),
@@ -99,6 +100,16 @@ def test_settings_are_judged_before_anything_starts(command: Run, project: Path)
     refused = command("split")
     assert refused.returncode == 2
     assert "write 0.001" in refused.stderr
+
+
+def test_a_split_with_an_empty_part_is_refused(command: Run, project: Path) -> None:
+    params = project / "params.yaml"
+    params.write_text(re.sub("train_share: .*", "train_share: 0.0001", params.read_text()))
+    before = (project / "data" / "uniform.npz").read_bytes()
+    refused = command("split", "--split", "uniform")
+    assert refused.returncode == 2
+    assert "splits.uniform leaves 0 examples to train on and 3136 to test; each takes at least one" in refused.stderr
+    assert (project / "data" / "uniform.npz").read_bytes() == before
 
 
 def test_a_damaged_dataset_is_named_with_its_remedy(command: Run, project: Path, full: Dataset) -> None:

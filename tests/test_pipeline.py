@@ -152,7 +152,7 @@ def test_a_stage_depends_on_the_code_that_it_imports(clone: Path, stage: str) ->
     for_all = run(clone, sys.executable, "-c", "import sys, notsoclevr.cli; print(*sys.modules)").stdout.split()
     files = {name: str(Path(file).relative_to(clone / "src")) for name, file in listed.items()}
     deps = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"][stage]["deps"]
-    code = [dep.removeprefix("src/") for dep in deps if dep.startswith("src/")]
+    code = [dep.removeprefix("src/").replace("${item.model}", MODELS[0]) for dep in deps if dep.startswith("src/")]
     for name in files.keys() - set(for_all):
         within = files[name].removeprefix("notsoclevr/")
         is_empty = (clone / "src" / files[name]).read_text().count("\n") <= 1  # the docstring of a package
@@ -177,6 +177,14 @@ def test_a_recipe_concerns_its_own_cells_and_the_comparison(clone: Path) -> None
     assert change(clone, "deconv_painter") == {"train@deconv_painter-quadrant", "evaluate"}
     changed = json.loads(run(clone, "dvc", "params", "diff", "--json").stdout)
     assert "models.deconv_painter.learning_rate" in changed["params.yaml"]
+
+
+def test_a_new_model_has_no_other_trained_again(clone: Path) -> None:
+    before = status(clone)
+    module = clone / "src/notsoclevr/models/another.py"
+    module.write_text('"""Another model."""\n')
+    assert status(clone) == before | {"evaluate"}
+    module.unlink()
 
 
 def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None:
@@ -221,7 +229,7 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     again = run(clone, "notsoclevr", "pipeline", "--jobs", "2", "--models", "coordconv_regressor")
     assert "Running stage" not in again.stdout
     assert "cells are not as committed, as may be on another kind of processor, see `dvc metrics diff`" in again.stdout
-    assert "deconv_classifier-uniform (missing), deconv_painter-quadrant (training_operations -" in again.stdout
+    assert "deconv_classifier-uniform (missing), deconv_painter-quadrant (another recipe." in again.stdout
     assert status(clone) == set()
 
 

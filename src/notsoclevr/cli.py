@@ -102,6 +102,11 @@ def split(root: Path, names: Sequence[str]) -> None:
     examples = dataset.load_dataset(dataset.dataset_path(root))
     for name in names or SPLITS:
         divided = config.splits[name](examples)
+        if not len(divided.train) or not len(divided.test):
+            raise StudyError(
+                f"{root / PARAMS}: splits.{name} leaves {len(divided.train)} examples to train on and "
+                f"{len(divided.test)} to test; each takes at least one"
+            )
         dataset.save_split(dataset.split_path(root, name), divided)
         click.echo(f"{name}: {len(divided.train)} train, {len(divided.test)} test")
 
@@ -247,11 +252,15 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
     """Run the stages of dvc.yaml, several trainings at a time, and log what has no run: `make repro`.
 
     It may be stopped at any time and run again: what ended is kept. With a number of epochs it is an experiment of DVC
-    (`dvc exp run --temp`), all of it trained anew: results/ and reports/ stay what params.yaml says;
-    `dvc exp show` lists it, `dvc exp apply` adopts it.
+    (`dvc exp run --temp`), all of it trained anew, one cell after the other: results/ and reports/ stay what
+    params.yaml says; `dvc exp show` lists it, `dvc exp apply` adopts it.
     """
     from notsoclevr import pipeline as whole
 
+    if jobs and epochs != "recipe":
+        raise StudyError(
+            "--jobs and --epochs: an experiment of DVC trains one cell after the other; give one of the two"
+        )
     config = load(root / PARAMS)
     known = list(dict.fromkeys(model for model, _ in config.cells))
     chosen = known if models == "all" else models.split(",")
@@ -290,14 +299,15 @@ def _pass_workers(command: Callable[..., None]) -> Callable[..., None]:
 @_pass_workers
 @_pass_root
 def study(root: Path, path: Path, workers: int, scheduler: str | None) -> None:
-    """Run the experiments of a study that have no row in the results.csv beside it.
+    """Run the experiments of a study that have no row in the results.csv beside it, or one with an error.
 
     It may be stopped at any time and run again: what ended is kept. Exit status 1 if an experiment failed.
     """
-    from notsoclevr.studies.engine import run_study
     from notsoclevr.studies.spec import load_study
 
     asked = load_study(path, root)
+    from notsoclevr.studies.engine import run_study
+
     failed = run_study(root, asked, workers=workers, scheduler=scheduler)
     if failed:
         raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)
@@ -328,7 +338,8 @@ def search(root: Path, folders: Sequence[Path], workers: int, scheduler: str | N
     for space in spaces:
         chosen = run_search(root, space, workers=workers, scheduler=scheduler)
         click.echo(f"{space.model}: trial {chosen.row.trial}, lowest score {chosen.lowest:.8f}: {space.recipe_file}")
-        if apply and chosen.row.recipe:
+        if apply:
+            assert chosen.row.recipe  # it was trained
             apply_recipe(root / PARAMS, space.model, chosen.row.recipe)
 
 

@@ -137,7 +137,9 @@ def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDA
     for name, array in arrays.items():
         n = len(arrays[name.replace(name.rpartition("_")[2], "coordinates")]) if array.ndim else 0
         shape = (n, 2) if name.endswith("coordinates") else (n, CANVAS, CANVAS)
-        if n == 0 or array.shape != shape or array.dtype != np.uint8:
+        if n == 0:
+            raise StudyError(f"{path}: {name} is empty; {remedy}")
+        if array.shape != shape or array.dtype != np.uint8:
             raise StudyError(f"{path}: {name} is {array.dtype} {array.shape}, not uint8 {shape}; {remedy}")
     return arrays
 

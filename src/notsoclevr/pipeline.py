@@ -107,10 +107,14 @@ def differences(root: Path) -> str:
 
 
 def _difference(values: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the metric of a cell that differs most from the committed one, and by how much."""
+    """Return the metric of a cell that differs most from the committed one, and by how much, or a setting that does."""
     for side, says in (("new", "missing"), ("old", "not committed")):
         if all(value.get(side) is None for value in values.values()):
             return says
+    measured = ("train_", "test_", "epochs_to_perfect")
+    if settings := [name for name in values if not name.startswith(measured)]:
+        # a recipe before what follows from it
+        return f"another {min(settings, key=lambda name: not name.startswith('recipe.'))}"
     differences = {name: value.get("diff") or 0.0 for name, value in values.items()}
     name = max(differences, key=lambda name: abs(differences[name]))
     return f"{name} {differences[name]:+.2g}"

@@ -47,8 +47,8 @@ class Metric:
 
     @property
     def bounded(self) -> bool:
-        """Whether it runs from 0 to 1; other metrics have no upper end."""
-        return self.better == "higher"
+        """Whether it runs from 0 to 1, the best."""
+        return (self.worst, self.perfect) == (0, 1)
 
     @property
     def heading(self) -> str:

@@ -52,14 +52,17 @@ def test_the_point_that_an_image_names_is_the_one_that_was_measured(tmp_path: Pa
     assert fabricate(tmp_path, "coordconv_painter").points is None
 
 
-def test_a_cell_of_another_split_is_missing_and_named(tmp_path: Path) -> None:
+def test_a_cell_of_another_experiment_is_missing_and_named(tmp_path: Path) -> None:
     fabricate(tmp_path, "coordconv_regressor", replace(QUADRANT, boundary=33))
     fabricate(tmp_path, "pooled_regressor")
     cells, missing = files.load_matrix(tmp_path, CONFIG)
     assert [cell.name for cell in cells] == ["pooled_regressor-quadrant"]
     assert len(missing) == 13
     reasons = {cell.name: cell.reason for cell in missing}
-    assert "was trained on another quadrant split" in reasons["coordconv_regressor-quadrant"]
+    assert "was trained with split_boundary 33, and params.yaml has 32" in reasons["coordconv_regressor-quadrant"]
+    _, missing = files.load_matrix(tmp_path, replace(CONFIG, seed=7))
+    reasons = {cell.name: cell.reason for cell in missing}
+    assert "was trained with seed 0, and params.yaml has 7" in reasons["pooled_regressor-quadrant"]
 
 
 def test_metrics_are_the_same_bytes_every_time(tmp_path: Path) -> None:

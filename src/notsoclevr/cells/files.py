@@ -238,8 +238,10 @@ def load(directory: Path, home: Path | None = None) -> Cell:
         with (directory / "predictions.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             predictions = {name: arrays[name] for name in arrays.files}
         cell = Cell(directory=home, metrics=metrics, history=history, predictions=predictions)
-        if not cell.name or metrics["model"] not in MODELS or not history:
+        if metrics["model"] not in MODELS:
             raise StudyError(f"{home}: holds the results of {cell.name}; {remedy}")
+        if not history:
+            raise StudyError(f"{home}: history.csv has no row; {remedy}")
         if problem := _mismatch(cell):
             raise StudyError(f"{home}: {problem}; {remedy}")
     except FileNotFoundError as error:
@@ -312,7 +314,7 @@ def load_matrix(directory: Path, config: Config) -> tuple[list[Cell], list[Missi
 
     Args:
         directory: The folder of their folders.
-        config: What they should be: the models and splits, and how the splits divide the examples.
+        config: What they should be.
 
     Returns:
         The cells and the missing ones, each by model, then split.
@@ -325,8 +327,11 @@ def load_matrix(directory: Path, config: Config) -> tuple[list[Cell], list[Missi
             cell = load(directory / name)
             if cell.name != name:
                 raise StudyError(f"{cell.directory}: holds the results of {cell.name}")
-            if cell.split != config.splits[split]:
-                raise StudyError(f"{cell.directory}: was trained on another {split} split than that of {PARAMS}")
+            trained, asked = cell.experiment.settings(), config.experiment(model, split).settings()
+            for setting, value in asked.items():
+                if trained[setting] != value:
+                    there = f"was trained with {setting} {trained[setting]}"
+                    raise StudyError(f"{cell.directory}: {there}, and {PARAMS} has {value}")
             cells.append(cell)
         except StudyError as error:
             missing.append(Missing(model=model, split=split, reason=str(error)))

@@ -45,7 +45,7 @@ class Child:
         params: What it was run with.
         tags: What it is found by.
         metrics: What was measured.
-        status: "FINISHED", "FAILED", or "KILLED" where it was given up.
+        status: "FINISHED" or "FAILED".
     """
 
     digest: str
@@ -70,7 +70,7 @@ def open_log(root: Path, name: str, about: str, role: str, files: Sequence[Path]
     Yields:
         The log. If MLflow does not answer, it takes rows and does nothing with them.
     """
-    log, status = StudyLog(root=root, name=name, about=about), "KILLED"
+    log, status = StudyLog(root=root, name=name, about=about), "FINISHED"
     tags = {"study": name, "role": role}
     run = tracking.Run(experiment=EXPERIMENT, about=ABOUT, name=name, tags=tags, description=about)
 
@@ -82,7 +82,9 @@ def open_log(root: Path, name: str, about: str, role: str, files: Sequence[Path]
     _tell(log, begin)
     try:
         yield log
-        status = "FINISHED"
+    except BaseException as error:
+        status = tracking.status_after(error)
+        raise
     finally:
         if log.run_id:
             outcome = tracking.Outcome(files=[(path, "") for path in files if path.exists()])
@@ -130,7 +132,7 @@ def _child(row: Row) -> Child:
     """Return what is told of a row; a failed experiment that is run again is another one."""
     return Child(
         digest=f"{row['key']}-failed" if row["error"] else row["key"],
-        name=f"{row['model']}-{row['split']} {row['settings']} seed {row['seed']}",
+        name=" ".join(filter(None, (f"{row['model']}-{row['split']}", row["settings"], f"seed {row['seed']}"))),
         params={name: row[name] for name in CONTENT if row[name]},
         tags={name: row[name] for name in ("variant", "settings", "error") if row[name]},
         metrics={name: float(row[name]) for name in NUMBERS if row[name]},
@@ -144,4 +146,4 @@ def _tell(log: StudyLog, message: Callable[[tracking.Store], None]) -> None:
             message(store)
     except tracking.StoreError as error:
         log.run_id = ""
-        print(f"notsoclevr: {error}; the study goes on, run it again later to log it", file=sys.stderr)
+        print(f"notsoclevr: {error}; the same command, run again later, logs what MLflow lacks", file=sys.stderr)

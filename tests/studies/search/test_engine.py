@@ -207,6 +207,25 @@ def test_one_of_the_best_that_fails_with_another_seed_is_not_chosen_and_run_agai
     assert [each.experiment.seed for each in workers.done] == [1002, 1002]
 
 
+def test_a_training_with_one_more_seed_that_fails_is_kept(home: Path, run: Callable[..., Chosen]) -> None:
+    """What is tried next rests on it."""
+
+    def fails(training: Trial) -> dict[str, Any]:
+        if training.experiment.seed == home_space.more_seeds[0]:
+            raise RuntimeError("no luck")
+        return good(training)
+
+    home_space = space_of(home)
+    chosen = run(Workers(fails)).row.recipe
+    rows = lines(home_space)
+    assert [row["error"] for row in rows if row["seed"] == f"{home_space.more_seeds[0]}"] == ["no luck"]
+    for path in (home_space.trials_file, home_space.journal_file):
+        path.unlink()  # either knows it all
+        assert run(again := Workers()).row.recipe == chosen
+        assert again.done == []
+        assert lines(home_space) == rows
+
+
 @pytest.mark.parametrize("luck", range(4))
 def test_a_trial_that_is_behind_is_not_trained_with_the_rest_of_the_seeds(
     home: Path, run: Callable[..., Chosen], luck: int

@@ -236,8 +236,11 @@ class _Search:
                 self._keep(run, split, measured)
 
     def _keep(self, run: _Run, split: str, measured: Outcome) -> None:
-        """Keep what came of a training; one of the best that failed with another seed is run again the next time."""
-        if not measured["error"] or run.seed == self.space.seed:
+        """Keep what came of a training; a last training of one of the best that failed is run again the next time.
+
+        Others that failed have decided already what is tried next.
+        """
+        if not measured["error"] or run.seed not in self.space.seeds:
             self.journal.keep((run.number, run.seed, split), measured)
         elif run.trained:
             self.journal.outcomes[run.number, run.seed, split] = measured

@@ -24,12 +24,13 @@ def _child(space: Space, row: Row) -> Child:
             if measured.get(name):
                 metrics[f"{split}_{shown}"] = float(measured[name])
     params = {"model": space.model, "seed": row.seed} | (asdict(row.recipe) if row.recipe else dict(row.values))
-    digest = fingerprint({name: text(value) for name, value in params.items()} | {"space": space.key})
+    content = params | {"trial": row.trial, "space": space.key}  # two trials may have one recipe
+    digest = fingerprint({name: text(value) for name, value in content.items()})
     return Child(
         digest=f"{digest}-failed" if row.state == "failed" else digest,
         name=f"{space.model} trial {row.trial} seed {row.seed}",
         params=params,
         tags={"trial": row.trial, "state": row.state} | ({"error": row.error} if row.error else {}),
         metrics=metrics,
-        status={"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}[row.state],
+        status="FAILED" if row.state == "failed" else "FINISHED",
     )

@@ -167,7 +167,7 @@ def to_line(space: Space, row: Row) -> dict[str, str]:
 
 
 def save_lines(space: Space, lines: Mapping[tuple[int, int], Mapping[str, str]]) -> None:
-    """Write trials.csv: the trials, then the best of them with the other seeds."""
+    """Write trials.csv: the trials with their first seed, then those with further seeds."""
     ordered = sorted(lines, key=lambda key: (key[1] != space.seed, key))
     with atomic_write(space.trials_file) as path:
         write_rows(path, [dict(lines[key]) for key in ordered])
