@@ -67,9 +67,8 @@ def test_the_recipes_before() -> None:
     tried = [*read(ROOT / "studies/recipes/results.csv"), *rows_of("quadrant_recipes")]
     plain = [row for row in tried if row["model"] in BASELINES]
     assert {row["split"] for row in plain} == {"uniform"}
-    assert (
-        f"took {len(tried) - len(plain)} trial runs on other corners and seeds, the baselines' {len(plain)}" in README
-    )
+    assert f"CoordConv's took {len(tried) - len(plain)} trial runs, with other corners and seeds." in README
+    assert f"The baselines' took {len(plain)}, all on the uniform split" in README
     page = " ".join((ROOT / "studies/recipes/README.md").read_text("utf-8").split())
     hard = [row for row in rows if row["model"] == "coordconv_classifier" and row["split"] == "quadrant"]
     assert f"with {sum(float(row['test_loss']) > 0.03 for row in hard)} seeds of the 20 the loss" in page
@@ -267,11 +266,11 @@ def test_a_lit_pixel_of_1() -> None:
 
 
 def test_the_tutorials_plain_regressors() -> None:
-    for variant, said in (("table", "with a lit pixel of 1000"), ("pixel_of_1", "with one of 1")):
-        uniform = rows_of("replication", variant=variant, model="pooled_regressor")
-        quadrant = rows_of("replication", variant=variant, model="strided_regressor")
-        ends = [spread(rows, f"{part}_exact") for rows in (uniform, quadrant) for part in ("train", "test")]
-        assert "{}, {} and {} on uniform, {} and {} on quadrant".format(said, *ends) in FINDINGS
+    for variant, pixel in (("table", 1000), ("pixel_of_1", 1)):
+        for split, model in (("uniform", "pooled_regressor"), ("quadrant", "strided_regressor")):
+            rows = rows_of("replication", variant=variant, model=model)
+            train, test = (spread(rows, f"{part}_exact") for part in ("train", "test"))
+            assert f"| {pixel} | {split} | {train} | {test} |" in FINDINGS
 
 
 def test_the_tutorials_painters() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What decides a training, whole: the same experiment gives the same numbers on the same machine.
+    """What decides a training, whole: on one thread, the same experiment gives the same numbers on the same machine.
 
     Args:
         model: A key of `notsoclevr.models.MODELS`; it implies the task.

@@ -174,7 +174,7 @@ def _values(rows: pd.DataFrame, column: str | None, test: Test, at: str) -> pd.S
 
 
 def _by_epoch(run: Mapping[str, Any], test: Test, at: str) -> float:
-    """Return the best share that a run reached, or how many seconds it took to one."""
+    """Return the best share that a run reached, or the seconds until it reached `test.seconds_until`."""
     every, last = int(run["measure_every"]), int(run["epochs"])
     # measured every so many epochs, and after the last one
     shares = {min(number * every, last): float(share) for number, share in enumerate(run[BY_EPOCH].split(), 1)}

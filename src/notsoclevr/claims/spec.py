@@ -63,9 +63,9 @@ class Test:
         statistic: Of the values of all those rows; "share_perfect" is the share of runs that ended perfect, with every
             example of the training set and the test set answered exactly.
         column: What to look at; none with "share_perfect". Never perfect counts as perfect after infinite time.
-        within_epochs: With "test_exact_by_epoch", whose value is the best that a run reached: epochs that it had.
-        seconds_until: With "test_exact_by_epoch": a share; the value is the seconds that a run was trained until it had
-            reached that, infinite if it never did.
+        within_epochs: Only with "test_exact_by_epoch", of which the best share counts: the best within so many epochs.
+        seconds_until: Only with "test_exact_by_epoch": a share. What counts are then the seconds that a run was trained
+            until it reached that share, infinite if it never did.
         against: Rows whose statistic is subtracted, or divided by.
         by: Which of the two.
         at_least: Least value that passes.

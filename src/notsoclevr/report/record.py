@@ -48,7 +48,7 @@ def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
 
 
 def _describe(exact: Mapping[str, float], links: Mapping[str, str]) -> str:
-    """Return the comparison in Markdown, with links to the runs: the frame that MLflow shows the report in has none."""
+    """Return the comparison in Markdown, with links to the runs: none works in the report as MLflow shows it."""
     lines = ["The report is the artifact `index.html`.", "", "| cell | exact on the test set |", "| --- | ---: |"]
     for name, share in exact.items():
         lines.append(f"| {f'[{name}]({links[name]})' if name in links else name} | {share:.2%} |")

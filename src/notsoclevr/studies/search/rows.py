@@ -1,6 +1,6 @@
 """The rows of a search: trials.csv has one a configuration and seed, and the recipe follows from them.
 
-First come the trials, all with the seed of the search, then the best of them again with other seeds.
+First come the trials, all with the seed of the search, then further seeds: of trials that were exact, and of the best.
 """
 
 from __future__ import annotations
