@@ -12,12 +12,13 @@ import pytest
 
 from notsoclevr.cells import figures, files
 from notsoclevr.cells.record import cell_digest
-from notsoclevr.config import load
+from notsoclevr.config import Config, load
 from notsoclevr.dataset import CANVAS, SHOWCASE_PLACES, SQUARE, generate
 from notsoclevr.evaluation import Canvas, score
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging
 from notsoclevr.models import MODELS
+from notsoclevr.recipes import Recipe
 from notsoclevr.splits import Split
 from notsoclevr.training import Fit
 
@@ -58,6 +59,7 @@ def fabricate(
     results: Path,
     model: str,
     split: Split = QUADRANT,
+    recipe: Recipe | None = None,
     *,
     fails: bool = False,
     blurred: bool = False,
@@ -72,12 +74,13 @@ def fabricate(
         results: Folder of the folders of cells.
         model: The model.
         split: The split.
+        recipe: By default that of params.yaml.
         fails: On the test set it answers as if the centre were nine rows higher or lower.
         blurred: Its answers are a little unsharp, those on the test set more so: some are wrong.
         epochs: How many there were.
         pictures: Draw its figures too, which takes seconds.
     """
-    experiment = Experiment(model=model, split=split, seed=0, recipe=CONFIG.models[model])
+    experiment = Experiment(model=model, split=split, seed=0, recipe=recipe or CONFIG.models[model])
     canvas, rng = Canvas.of(split(generate())), np.random.default_rng([*experiment.name.encode()])
     centres = canvas.dataset.coordinates.astype(np.float32)
     said = centres.copy()
@@ -120,11 +123,12 @@ def _after(measured: dict[str, float], progress: float) -> dict[str, float]:
     return {name: value * part for name, value in measured.items()} | losses
 
 
-def change(monkeypatch: pytest.MonkeyPatch, model: str, **settings: Any) -> None:
-    """Have the cells of a model fabricated with other settings."""
+def change(monkeypatch: pytest.MonkeyPatch, model: str, **settings: Any) -> Config:
+    """Have the cells of a model fabricated with other settings, and return params.yaml with these."""
     recipes = dict(CONFIG.models)
     recipes[model] = replace(recipes[model], **settings)
-    monkeypatch.setitem(globals(), "CONFIG", replace(CONFIG, models=recipes))
+    monkeypatch.setitem(globals(), "CONFIG", changed := replace(CONFIG, models=recipes))
+    return changed
 
 
 def fabricate_all(results: Path) -> list[files.Cell]:

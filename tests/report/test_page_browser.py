@@ -299,11 +299,11 @@ def test_a_missing_cell_is_named_and_the_rest_is_drawn(
 ) -> None:
     regressor = "coordconv_regressor"
     settings = {"coordinate_layers": "every", "radius": True, "separate_coordinates": True, "pooling": "average"}
-    change(monkeypatch, regressor, **settings, activation="relu")
+    config = change(monkeypatch, regressor, **settings, activation="relu")
     for model in (regressor, "coordconv_painter", "pooled_regressor"):
         fabricate(tmp_path, model, epochs=2)
     (tmp_path / "pooled_regressor-quadrant" / "history.csv").write_text("foreign")
-    report.write(tmp_path / "index.html", *files.load_matrix(tmp_path, CONFIG))
+    report.write(tmp_path / "index.html", *files.load_matrix(tmp_path, config))
     page = watched.open(tmp_path / "index.html")
     assert "12 of 14 cells are missing" in page.inner_text("aside")
     assert "no result" in page.inner_text('#explorer .tile[data-model="pooled_regressor"]')

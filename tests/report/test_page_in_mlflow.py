@@ -41,8 +41,8 @@ stages.evaluate(root, cells, missing)
 def tracked(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Address of the real MLflow UI on a store with a cell and the comparison in it, and the project."""
     root = make_project(tmp_path_factory.mktemp("mlflow"), full)
-    uri, split = store_uri(root), load(root / "params.yaml").splits["quadrant"]
-    fabricate(root / "results", "deconv_painter", split, epochs=2, pictures=True)
+    uri, config, model = store_uri(root), load(root / "params.yaml"), "deconv_painter"
+    fabricate(root / "results", model, config.splits["quadrant"], config.models[model], epochs=1, pictures=True)
     finished = subprocess.run(
         [sys.executable, "-c", TRACK_AND_EVALUATE, root], capture_output=True, text=True, check=False
     )

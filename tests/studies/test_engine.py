@@ -139,7 +139,7 @@ def test_a_store_that_does_not_answer_stops_no_study(
     study = load_study(write_study(home, BLOCK), home)
     save_rows(study, to_frame(make_row(each, {"test_exact": 0.5}) for each in study.trials))
     assert engine.run_study(home, study, workers=1, scheduler=None) == 0
-    assert capsys.readouterr().err.count("the study goes on, run it again later to log it") == 1
+    assert capsys.readouterr().err.count("the same command, run again later, logs what MLflow lacks") == 1
     assert study.summary.exists()
 
 
