@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from coordconv.add_coords import check_order, coordinate_channels
-from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, arguments_of, copy_weights
+from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, copy_weights
 
 _STAND_INS = {
     keras.layers.Conv1D: CoordConv1D,
@@ -68,8 +68,7 @@ def convert_model(
     def make(layer: keras.layers.Layer) -> keras.layers.Layer:
         if type(layer) in _STAND_INS and (layers is None or layer.name in layers):
             replaced.add(layer.name)
-            # Not from_config, which makes a TypeError of any error.
-            return _STAND_INS[type(layer)](**{**arguments_of(layer), **arguments})
+            return _STAND_INS[type(layer)]._like(layer, **arguments)
         config = layer.get_config()
         if isinstance(layer, keras.layers.Wrapper):
             (inner,) = clone_all(keras.Sequential([layer.layer])).layers

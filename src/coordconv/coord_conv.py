@@ -57,16 +57,6 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
     return draw
 
 
-def arguments_of(layer: keras.layers.Layer) -> dict[str, Any]:
-    """Return the arguments that make a layer like this one.
-
-    Functions among them are themselves: Keras has no config of one that is not registered.
-    """
-    config: dict[str, Any] = layer.get_config()
-    functions = {name: getattr(layer, name) for name in config if inspect.isfunction(getattr(layer, name, None))}
-    return {**config, **functions}
-
-
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Copy the weights of `source` to `target`; coordinate kernels that `source` does not have become zeros.
 
@@ -165,13 +155,20 @@ class _CoordConv(TakesCoordinates):
             )
         if not layer.built:
             raise ValueError(f"`layer` must be built, so that it has weights. Received: layer={layer}")
-        config = {"radius": radius, "order": order, "coord_kernel_size": coord_kernel_size}
-        # Not from_config, which makes a TypeError of any error.
-        new = cls(**{**arguments_of(layer), **config})
+        new = cls._like(layer, radius=radius, order=order, coord_kernel_size=coord_kernel_size)
         channels = layer.kernel.shape[cls._channel_axis] * getattr(layer, "groups", 1)
         new.build(new._shape_of(channels))
         copy_weights(layer, new)
         return new
+
+    @classmethod
+    def _like(cls, layer: keras.layers.Layer, **arguments: Any) -> Self:
+        """Return a layer that is not built, with the arguments of `layer` and these."""
+        config = layer.get_config()
+        # Keras has no config of a function that is not registered.
+        functions = {name: getattr(layer, name) for name in config if inspect.isfunction(getattr(layer, name, None))}
+        # Not from_config, which makes a TypeError of any error.
+        return cls(**{**config, **functions, **arguments})
 
     def _shape_of(self, channels: int) -> tuple[int | None, ...]:
         """Return the shape of an input with `channels`, everything else unknown."""

@@ -121,6 +121,14 @@ def image_in(pixel_value: float) -> tuple[Any, Any]:
     return inputs, layers.Rescaling(pixel_value, name="brighten")(inputs)
 
 
+def dense_head(x: Any, recipe: Recipe) -> Any:
+    """Return the point that two dense layers say, (n, 2), from features (n, f)."""
+    from keras import layers
+
+    x = layers.Dense(64, activation="relu", kernel_initializer=recipe.kernel_initializer, name="dense")(x)
+    return layers.Dense(2, kernel_initializer=recipe.kernel_initializer, name="point")(x)
+
+
 def padded(x: Any, kernel_size: int, strides: int, padding: str) -> tuple[Any, str]:
     """Return (n, h, w, f) padded as "same" would, but with what `padding` says, and the padding left for the layer."""
     from keras import ops

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from notsoclevr.models.model import VERMILION, Model
-from notsoclevr.models.parts import convolution, coordinates_out, image_in, padded
+from notsoclevr.models.parts import convolution, coordinates_out, dense_head, image_in, padded
 from notsoclevr.recipes import CoordConvRecipe, Count, Positive
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def build_pooled_regressor(recipe: PooledRegressorRecipe) -> keras.Model:
         if i < 4:
             x = layers.MaxPooling2D(2, name=f"pool_{i}")(x)
     x = layers.Flatten()(x)  # (n, 8 * 8 * 16 c), of which "valid" leaves 4 * 4
-    x = layers.Dense(64, activation="relu", kernel_initializer=recipe.kernel_initializer, name="dense")(x)
-    x = layers.Dense(2, kernel_initializer=recipe.kernel_initializer, name="point")(x)
-    return keras.Model(inputs, coordinates_out(x, recipe))
+    return keras.Model(inputs, coordinates_out(dense_head(x, recipe), recipe))
 
 
 ENTRY = Model(

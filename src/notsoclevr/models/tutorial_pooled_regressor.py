@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from notsoclevr.models.model import VERMILION, Model
-from notsoclevr.models.parts import TutorialRegressorRecipe, coordinates_out, image_in, unpadded_convolution
+from notsoclevr.models.parts import TutorialRegressorRecipe, coordinates_out, dense_head, image_in, unpadded_convolution
 
 if TYPE_CHECKING:
     import keras
@@ -22,9 +22,7 @@ def build_tutorial_pooled_regressor(recipe: TutorialRegressorRecipe) -> keras.Mo
         if i < 4:
             x = layers.MaxPooling2D(2, strides=1, name=f"pool_{i}")(x)
     x = layers.Flatten()(x)  # (n, 53 * 53 * 16)
-    x = layers.Dense(64, activation="relu", kernel_initializer=recipe.kernel_initializer, name="dense")(x)
-    x = layers.Dense(2, kernel_initializer=recipe.kernel_initializer, name="point")(x)
-    return keras.Model(inputs, coordinates_out(x, recipe))
+    return keras.Model(inputs, coordinates_out(dense_head(x, recipe), recipe))
 
 
 ENTRY = Model(
