@@ -88,7 +88,7 @@ tutorial: setup
 	uv run --no-sync --with nbconvert==7.17.2 --with ipykernel==7.4.0 jupyter-nbconvert --to notebook --execute --inplace \
 		--ExecutePreprocessor.record_timing=False examples/tutorial.ipynb
 
-## Where to put the layer: examples/where.csv and the table of the guide. Ten minutes on one core.
+## Where to put the layer: examples/where.csv and the table of the guide. Forty minutes on one core.
 where: setup
 	python examples/where.py
 

@@ -63,5 +63,5 @@ def test_has_the_table_of_where(monkeypatch):
     with (ROOT / "examples" / "where.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     placements = 2 * len(where.PLACEMENTS) - 1  # without a CoordConv2D there is no radius
-    assert len(rows) == len(where.TASKS) * placements * len(where.SEEDS)
+    assert len(rows) == len(where.TASKS) * placements * len(where.RATES) * len(where.SEEDS)
     assert "\n".join(where.summary(rows)) in GUIDE
