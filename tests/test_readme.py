@@ -63,7 +63,7 @@ def test_the_recipes_before() -> None:
         assert len(own) == 20
         fewest[model] = min(fewest.get(model, 20), sum(map(is_perfect, own)))
     regressor, classifier = (fewest[f"coordconv_{task}"] for task in ("regressor", "classifier"))
-    assert f"{regressor} and {classifier} of 20 on the quadrant split" in FINDINGS
+    assert f"of the regressor and the classifier had {regressor} and {classifier} of 20" in FINDINGS
     tried = [*read(ROOT / "studies/recipes/results.csv"), *rows_of("quadrant_recipes")]
     plain = [row for row in tried if row["model"] in BASELINES]
     assert {row["split"] for row in plain} == {"uniform"}
@@ -72,6 +72,22 @@ def test_the_recipes_before() -> None:
     page = " ".join((ROOT / "studies/recipes/README.md").read_text("utf-8").split())
     hard = [row for row in rows if row["model"] == "coordconv_classifier" and row["split"] == "quadrant"]
     assert f"with {sum(float(row['test_loss']) > 0.03 for row in hard)} seeds of the 20 the loss" in page
+
+
+def test_what_the_searches_found() -> None:
+    said = []
+    for model in ("coordconv_classifier", "coordconv_painter"):
+        rows = read(ROOT / "studies" / "search" / model / "trials.csv")
+        of_seed = {seed: [row for row in rows if row["seed"] == seed] for seed in ("1000", "2004")}
+        exact = [sum(map(is_exact_on_validation, own)) for own in of_seed.values()]
+        said.append((exact[0], len(of_seed["1000"]), exact[1]))
+    (classifier, trials, all_seeds), (painter, others, none) = said
+    assert f"{classifier} of {trials} recipes for the classifier and {painter} of {others} for the painter" in FINDINGS
+    assert f"with all five seeds that a trial may get, {all_seeds} and {none} do" in FINDINGS
+
+
+def is_exact_on_validation(row: Row) -> bool:
+    return row["uniform_validation_exact"] == row["quadrant_validation_exact"] == "1.0"
 
 
 @pytest.mark.parametrize("model", BASELINES)
@@ -94,7 +110,7 @@ def test_how_little_is_enough() -> None:
         assert all(map(is_perfect, rows))
     baselines = [row for row in rows_of("sample_efficiency", split_train_share="0.1") if row["model"] in BASELINES]
     assert len(baselines) == 4
-    assert f"{spread(baselines)} after 10 %" in FINDINGS
+    assert f"Trained on 10 %, the baselines get {spread(baselines)} (one seed" in FINDINGS
 
 
 def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_has_seen() -> None:
@@ -211,7 +227,7 @@ def test_the_tutorials_classifiers() -> None:
     last = [spread(rows) for rows in runs.values()]
     best_of = [span([best_epoch(row) for row in rows], percent) for rows in runs.values()]
     assert "right on only {} of the test set on uniform and {} on quadrant".format(*last) in FINDINGS
-    assert "the best of each run had {} and {}".format(*best_of) in FINDINGS
+    assert "the best of each run is {} on uniform and {} on quadrant".format(*best_of) in FINDINGS
     assert {row["measure_every"] for rows in runs.values() for row in rows} == {"5"}
     deconv = {split: table(model="deconv_classifier", split=split) for split in SPLITS}
     uniform, quadrant = (spread(deconv[split]) for split in ("uniform", "quadrant"))
@@ -311,6 +327,18 @@ def test_the_networks_have_their_weights() -> None:
         assert line.endswith(f"| {int(row['parameters']):,} |")
 
 
+def test_what_the_baselines_are_given() -> None:
+    cells = list(csv.DictReader(committed("reports/comparison.csv").splitlines()))
+    weights, operations = [], []
+    for own, other in itertools.product(cells, cells):
+        alike = (own["task"], own["split"]) == (other["task"], other["split"])
+        if alike and MODELS[own["model"]].coordinates and not MODELS[other["model"]].coordinates:
+            weights.append(int(other["parameters"]) / int(own["parameters"]))
+            operations.append(float(other["gflop"]) / float(own["gflop"]))
+    assert f"{min(weights):.0f} to {max(weights):.0f} times the weights and no less computation" in README
+    assert min(operations) >= 1
+
+
 def test_how_many_networks_lose_what_they_had() -> None:
     had: set[tuple[str, str]] = set()
     lost: set[tuple[str, str]] = set()
@@ -321,7 +349,7 @@ def test_how_many_networks_lose_what_they_had() -> None:
         elif cell in had:
             lost.add(cell)
     assert len(lost) == 3
-    assert "three CoordConv cells lose it again before the end, where all are perfect" in README
+    assert "Three CoordConv networks fall below it again, but all six end perfect" in README
 
 
 def test_which_baselines_lie_outside_their_seeds() -> None:

@@ -255,12 +255,12 @@ def test_claims_are_chosen_by_verdict_and_by_who_made_them(watched: Watched, wri
     page = watched.open(written[0])
     rows = page.locator(".claims > li")
     every = rows.count()
-    assert page.inner_text("#claims-shown") == f"{every} of {every} shown"
+    assert page.inner_text("#claims-shown") == f"{every} of {every} judged claims shown"
     page.select_option("#claims select[name=verdict]", "holds")
     page.select_option("#claims select[name=group]", "critics")
     visible = [row for row in rows.all() if row.is_visible()]
     assert 0 < len(visible) < every
-    assert page.inner_text("#claims-shown") == f"{len(visible)} of {every} shown"
+    assert page.inner_text("#claims-shown") == f"{len(visible)} of {every} judged claims shown"
     assert {(row.get_attribute("data-verdict"), row.get_attribute("data-group")) for row in visible} == {
         ("holds", "critics")
     }

@@ -58,7 +58,7 @@ def test_a_study_without_rows_says_so(tmp_path: Path) -> None:
 def test_success_over_seeds_is_counted_and_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "seeds", SEEDS, exact(1.0, 1.0), exact(1.0, 0.5), exact(1.0, 1.0))
     page = page_of(tmp_path)
-    assert "| coordconv | CoordConv regressor | quadrant | 2 of 3 (9 to 99 %) | 1 | 1 (0.5 to 1) |" in page
+    assert "| coordconv | CoordConv regressor | quadrant | 2 of 3 (9 to 99 %) | 100 % | 100 % (50 to 100 %) |" in page
     assert "![All of seeds](figures/seeds.png)" in page
     assert (tmp_path / "reports" / "figures" / "seeds.png").stat().st_size > 5000
 
@@ -67,7 +67,21 @@ def test_a_run_that_failed_is_counted_and_not_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "ablations", SEEDS, exact(1.0, 1.0), "ValueError: no")
     page = page_of(tmp_path)
     assert "2 of 3 experiments have run, 1 of them failed." in page
-    assert "| 1 of 2 (1 to 99 %) | 1 | 1 |" in page
+    assert "| 1 of 2 (1 to 99 %) | 100 % | 100 % |" in page
+
+
+def test_changed_recipes_are_drawn_below_the_one_that_is_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(studies.figures, "save_strips", lambda path, kinds: drawn.append(kinds) or path.touch())
+    add_study(tmp_path, "seeds", SEEDS, exact(1.0, 1.0), exact(1.0, 0.9), exact(1.0, 0.8))
+    rate = {"models.coordconv_regressor.learning_rate": 0.1}
+    changed = SEEDS | {"variant": "too_fast", "seed": [0, 1], "settings": rate, "about": "a rate of 0.1"}
+    add_study(tmp_path, "ablations", changed, exact(0.0, 0.0), exact(0.0, 0.1))
+    assert "- *too_fast*: a rate of 0.1" in page_of(tmp_path)
+    shown = {name: runs["test_exact"].tolist() for name, runs in drawn[1].items()}
+    assert shown == {"CoordConv regressor: as it is": [1.0, 0.9], "CoordConv regressor: too fast": [0.0, 0.1]}
 
 
 def test_the_tutorials_tables_stand_beside_ours(tmp_path: Path) -> None:
@@ -75,9 +89,10 @@ def test_the_tutorials_tables_stand_beside_ours(tmp_path: Path) -> None:
     add_study(tmp_path, "replication", DECONV | {"seed": [0, 1]}, *runs)
     page = page_of(tmp_path)
     assert (
-        "| deconv classifier | uniform | 0.003 | 20 | 100 % | 85.8 % | 100 % | 85 to 91.2 % | 85 to 91.2 % |\n" in page
+        "| deconv classifier | uniform | 0.003 | 20 | 2 | 100 % | 85.8 % | 100 % | 85 to 91.2 % | 85 to 91.2 % |\n"
+        in page
     )
-    assert "| deconv classifier | quadrant | 0.003 | 20 | 100 % | 0 % | 99.99 % | 0 % | 0 % |\n" in page
+    assert "| deconv classifier | quadrant | 0.003 | 20 | 2 | 100 % | 0 % | 99.99 % | 0 % | 0 % |\n" in page
 
 
 def test_the_best_of_a_grid_is_named(tmp_path: Path) -> None:
@@ -85,14 +100,14 @@ def test_the_best_of_a_grid_is_named(tmp_path: Path) -> None:
     runs = [exact(0.3, 0.2, train_iou=train_iou, test_iou=0.8) for train_iou in (0.8, 0.9)]
     grid = GRID | {"settings": {RATE: [0.001, 0.003, 0.01]}}
     add_study(tmp_path, "paper_grid_subset", grid, worse, *runs)
-    assert "| deconv painter | uniform | learning_rate=0.01 | 3 | 30 % | 20 % | 0.800 |" in page_of(tmp_path)
+    assert "| deconv painter | uniform | learning rate 0.01 | 3 | 30 % | 20 % | 0.800 |" in page_of(tmp_path)
 
 
 def test_how_little_is_enough_is_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "sample_efficiency", SHARES, *[exact(1.0, share) for share in (0.2, 0.9, 0.3, 1.0, 0.4, 1.0)])
     page = page_of(tmp_path)
     assert (
-        "| share | CoordConv regressor | uniform | train_share=0.1 | 0 of 3 (0 to 71 %) | 1 | 0.3 (0.2 to 0.4) |"
+        "| share | CoordConv regressor | uniform | train share 0.1 | 0 of 3 (0 to 71 %) | 100 % | 30 % (20 to 40 %) |"
         in page
     )
     assert (tmp_path / "reports" / "figures" / "sample_efficiency.png").stat().st_size > 5000

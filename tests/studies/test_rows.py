@@ -44,7 +44,7 @@ def test_every_committed_row_is_found_and_written_again_as_it_is(tmp_path: Path,
     assert len(load_table(study)) == len(rows)
     if not COMMITTED[name]:
         return
-    copy = Study(path=tmp_path / name / "study.yaml", about=study.about, trials=study.trials)
+    copy = Study(path=tmp_path / name / "study.yaml", about=study.about, variants=study.variants, trials=study.trials)
     save_rows(copy, rows)
     save_summary(copy, rows)
     assert copy.summary.read_bytes() == study.summary.read_bytes()

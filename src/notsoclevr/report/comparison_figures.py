@@ -23,6 +23,7 @@ from notsoclevr.dataset import CANVAS, SHOWCASE, SHOWCASE_PLACES, generate
 UNSEEN = "#56B4E9"  # a frame that is seen on black and beside white
 # A name, images of the showcase squares, (k, 64, 64) from 0 to 1, and which of them were never trained on, (k,).
 Painted = tuple[str, npt.NDArray[Any], npt.NDArray[np.bool_]]
+GROUPS = ("uniform, train", "uniform, test", "quadrant, train", "quadrant, test")  # of SHOWCASE, alike in size
 POOR = "#B34700"  # of numbers of the baselines: FAR and WRONG are too dark and too light for letters
 
 
@@ -71,7 +72,7 @@ def save_finding(path: Path, cells: Sequence[Cell]) -> None:
         colour = figures.RIGHT if cell.model.coordinates else POOR
         axes.set_xlabel(f"{tests.sum()} of {len(tests)}", fontsize=13, fontweight="bold", color=colour, labelpad=5)
     framed = " (framed)" if figures.frame(cells[0]) else ""
-    figure.suptitle(f"Positions never trained on{framed} that are answered exactly, of each network", fontsize=11)
+    figure.suptitle(f"Unseen positions{framed} that each network answers exactly", fontsize=11)
     figures.add_legend(figure)
     figures.save(figure, path)
 
@@ -107,11 +108,14 @@ def save_painted(path: Path, painted: Sequence[Painted]) -> None:
         axes.spines[:].set_visible(False)
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         for left in np.flatnonzero(unseen) * step:
-            edge = Rectangle((left + 0.5, 0.5), CANVAS - 3, CANVAS - 3, fill=False, edgecolor=UNSEEN, linewidth=1.6)
-            axes.add_patch(edge)
+            frame = (left - 1.5, -1.5), CANVAS + 2, CANVAS + 2  # around the image, so that it hides no pixel
+            axes.add_patch(Rectangle(*frame, fill=False, edgecolor=UNSEEN, linewidth=1.8, clip_on=False))
     for k, (row, column) in enumerate(SHOWCASE):
         rows[0].text(k * step + CANVAS / 2, -4, f"{row:02d}-{column:02d}", ha="center", va="bottom", fontsize=8)
-    said = "The tutorial's squares, row-column, as each network paints them; framed: never trained on"
+    for k, group in enumerate(GROUPS):
+        middle = (k + 0.5) * width / len(GROUPS)
+        rows[0].text(middle, -22, f"tutorial: {group}", ha="center", va="bottom", fontsize=8.5, color=figures.INK)
+    said = "The tutorial's squares (row-column), as each network paints them; framed: the network never saw them"
     figure.suptitle(said, fontsize=11)
     figures.save(figure, path)
 
@@ -148,7 +152,7 @@ def save_all_curves(path: Path, cells: Sequence[Cell]) -> None:
         if j == 0:
             axes.set_ylabel("exact on the test set")
         if i == len(splits) - 1:
-            axes.set_xlabel("operations of training")
+            axes.set_xlabel("cost of training, operations")
     for j in range(len(tasks)):  # below the panels, where a legend covers no line
         lines = {line.get_label(): line for axes in grid[:, j] for line in axes.lines}
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.3)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
-from notsoclevr.report.markdown import NONE, table
+from notsoclevr.report.markdown import NONE, share, table
 from notsoclevr.report.study_figures import save_strips
 from notsoclevr.studies.search.rows import best, leader, load_lines, tabulate
 from notsoclevr.studies.search.space import Space, load_space
@@ -36,13 +36,25 @@ def section(reports: Path, root: Path) -> list[str]:
         with atomic_write(reports / "figures" / "search.png") as path:
             save_strips(path, kinds, "the validation positions", independent=False)
         drawn = ["![Trials of the searches for recipes](figures/search.png)", ""]
-    header = ["model", "trials", "pruned", "failed", "exact", "the best again", "recipe", "its lowest score", "GFLOP"]
+    header = [
+        "model",
+        "trials",
+        "pruned",
+        "failed",
+        "exact, first seed",
+        "all seeds",
+        "best again",
+        "chosen",
+        "at least",
+    ]
+    header += ["GFLOP"]
     return [
         "## search",
         "",
-        "The search for recipes of docs/protocol.md. *exact*: trials that answer all validation positions of both",
-        "splits; *the best again*: trainings of the best trials with other seeds that do; *recipe*: the trial that was",
-        "chosen, and its lowest score with these seeds.",
+        "The search for recipes of docs/protocol.md. *exact, first seed*: trials that answer all validation positions",
+        "of both splits; *all seeds*: those that do so with all seeds that a trial may get; *best again*: trainings of",
+        "the best trials with other seeds that do so; *chosen*: the trial whose recipe was chosen, what share it gets",
+        "*at least* with these other seeds, and what a training costs. A pruned trial was not trained on quadrant.",
         "",
         *drawn,
         *table(header, [_row(space, lines) for space, lines in searches], words=1),
@@ -57,25 +69,28 @@ def _row(space: Space, lines: Lines) -> list[str]:
     again = [line for (trial, seed), line in lines.items() if seed in space.seeds and trial in candidates]
     found = leader(space, scores) if space.recipe_file.exists() else None
     states = [line["state"] for line in trials]
+    last = (space.seed, *space.more_seeds)[-1]  # which only those have that are exact with all before it
+    longest = sum(_is_exact(space, line) for (_, seed), line in lines.items() if seed == last)
     return [
         MODELS[space.model].title,
         f"{len(trials)} of {space.trials}",
         *(str(states.count(state)) for state in ("pruned", "failed")),
         _exact(space, trials),
+        str(longest),
         _exact(space, again) if again else NONE,
-        *_chosen(again, found),
+        *(_chosen(space, [line for line in again if line["trial"] == str(found[0])]) if found else [NONE] * 3),
     ]
 
 
-def _chosen(again: Sequence[Mapping[str, str]], found: tuple[int, float] | None) -> tuple[str, str, str]:
-    """Return trial, lowest score with the other seeds and cost of the recipe."""
-    if not found:
-        return NONE, NONE, NONE
-    trial, lowest = found
-    cost = next(line["gflop"] for line in again if line["trial"] == str(trial))
-    return str(trial), f"{lowest:.4f}", f"{float(cost):,.0f}"
+def _chosen(space: Space, rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return trial, lowest mean share of the validation positions and cost of the recipe, from its last rows."""
+    lowest = min(sum(float(row[f"{split}_validation_exact"]) for split in space.splits) for row in rows)
+    return [rows[0]["trial"], share(lowest / len(space.splits)), f"{float(rows[0]['gflop']):,.0f}"]
 
 
 def _exact(space: Space, lines: Sequence[Mapping[str, str]]) -> str:
-    exact = [all(line[f"{split}_validation_exact"] == "1.0" for split in space.splits) for line in lines]
-    return f"{sum(exact)} of {len(exact)}" if exact else NONE  # no interval: one trial depends on another
+    return f"{sum(_is_exact(space, line) for line in lines)} of {len(lines)}" if lines else NONE
+
+
+def _is_exact(space: Space, line: Mapping[str, str]) -> bool:
+    return all(line[f"{split}_validation_exact"] == "1.0" for split in space.splits)

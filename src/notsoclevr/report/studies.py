@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,13 @@ def write(reports: Path, root: Path, loaded: Loaded) -> None:
         "",
         "Written by `notsoclevr evaluate` from studies/*/results.csv. *train* and *test*: the shares answered exactly",
         "after the last epoch, median (lowest to highest) of the runs; *perfect*: the runs that answered all 3,136",
-        "examples exactly (95 % interval of their share). docs/studies.md says how a study is run.",
+        "examples exactly (95 % interval of their share). What a study does not name is as params.yaml has it.",
+        "docs/studies.md says how a study is run.",
         "",
     ]
     lines += searches.section(reports, root)
     for study, runs in loaded.values():
-        lines += _section(study, runs, reports)
+        lines += _section(study, runs, reports, loaded)
     with atomic_write(reports / "studies.md") as page:
         page.write_text("\n".join(lines), "utf-8")
 
@@ -94,8 +96,8 @@ def reached(loaded: Loaded) -> dict[tuple[str, str], float]:
     return {(str(model), str(split)): float(share) for (model, split), share in medians.items()}
 
 
-def _section(study: Study, runs: pd.DataFrame, reports: Path) -> list[str]:
-    whole = _ended(runs)
+def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) -> list[str]:
+    whole = _by_model(_ended(runs))
     failed = f", {len(runs) - len(whole)} of them failed" if len(whole) < len(runs) else ""
     said = f"{study.about}. {len(runs):,} of {len(study.trials):,} experiments have run{failed}."
     lines = [f"## {study.name}", "", said, ""]
@@ -103,7 +105,7 @@ def _section(study: Study, runs: pd.DataFrame, reports: Path) -> list[str]:
         return lines
     if picture := PICTURES.get(study.name):
         with atomic_write(reports / "figures" / f"{study.name}.png") as path:
-            picture(path, whole)
+            picture(path, _by_model(_beside_recipe(whole, loaded)) if study.name == "ablations" else whole)
         lines += [f"![{study.about}](figures/{study.name}.png)", ""]
     if painted := _painted(study, whole):
         with atomic_write(reports / "figures" / f"{study.name}_squares.png") as path:
@@ -112,7 +114,22 @@ def _section(study: Study, runs: pd.DataFrame, reports: Path) -> list[str]:
         lines += [f"![{said}](figures/{study.name}_squares.png)", ""]
     if extract := EXTRACTS.get(study.name):
         lines += extract(whole)
-    return lines + _summary(runs)
+    variants = [f"- *{variant}*: {about}" for variant, about in study.variants.items()]
+    return [*lines, *variants, *([""] if variants else []), *_summary(runs)]
+
+
+def _by_model(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return runs in the order in which models are shown, those of a model in their own order."""
+    return runs.sort_values("model", key=lambda models: models.map([*MODELS].index), kind="stable")
+
+
+def _beside_recipe(runs: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
+    """Return runs of changed recipes, below those of the recipes as they are with the same splits and seeds."""
+    whole = ended(loaded, "seeds")
+    if whole is None:
+        return runs
+    alike = [whole[name].isin(runs[name]) for name in ("model", "split", "seed")]
+    return pd.concat([whole[np.logical_and.reduce(alike)].assign(variant="as it is"), runs])
 
 
 def _summary(runs: pd.DataFrame) -> list[str]:
@@ -120,11 +137,11 @@ def _summary(runs: pd.DataFrame) -> list[str]:
     words = ["variant", "model", "split", "settings"]
     titles = {name: name for name in words} | {"perfect": "perfect", "train_exact": "train", "test_exact": "test"}
     for name, metric in METRICS.items():
-        label, _, unit = metric.heading.partition(", ")
-        titles.setdefault(f"test_{name}", ", ".join(filter(None, [label, "test", unit])))
-    titles |= {name: name.replace("_", " ") for name in ("epochs_to_perfect", "seconds_to_perfect")}
-    lines = summarise(runs)
+        titles.setdefault(f"test_{name}", f"{metric.label}, test")
+    titles["epochs_to_perfect"] = "epochs to perfect"
+    lines = summarise(runs, _spread)
     lines["model"] = lines["model"].map(_title)
+    lines["settings"] = lines["settings"].map(_in_words)
     numbers = zip(lines["perfect"], lines["seeds"], strict=True)
     lines["perfect"] = [success(int(perfect), int(of)) for perfect, of in numbers]
     shown = [name for name in titles if lines[name].any()]
@@ -132,8 +149,24 @@ def _summary(runs: pd.DataFrame) -> list[str]:
     return [*table(header, lines[shown].to_numpy().tolist(), words=len({*words} & {*shown})), ""]
 
 
+def _spread(name: str, values: pd.Series[float]) -> str:
+    """Return the median of the values of a column, and in brackets the lowest and the highest if they differ."""
+    known = values.dropna()
+    if known.empty:
+        return ""
+    metric = METRICS.get(name.partition("_")[2])
+    written = partial(quantity, metric) if metric else "{:g}".format
+    ends = span(known, written)
+    return f"{written(known.median())} ({ends})" if " to " in ends else ends
+
+
 def _title(model: str) -> str:
     return MODELS[model].title
+
+
+def _in_words(settings: str) -> str:
+    """Return settings as they are read: learning_rate=0.001 pooling=max as learning rate 0.001, pooling max."""
+    return ", ".join(settings.split()).replace("_", " ").replace("=", " ")
 
 
 def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
@@ -157,12 +190,12 @@ def _draw_seeds(path: Path, runs: pd.DataFrame) -> None:
 
 def _draw_variants(path: Path, runs: pd.DataFrame) -> None:
     """Draw one line per variant of a model."""
-    figures.save_strips(path, _kinds(runs, runs["variant"].str.replace("_", " ") + ", " + runs["model"].map(_title)))
+    figures.save_strips(path, _kinds(runs, runs["model"].map(_title) + ": " + runs["variant"].str.replace("_", " ")))
 
 
 def _kinds(runs: pd.DataFrame, names: pd.Series[str]) -> Mapping[str, pd.DataFrame]:
     """Return the runs by what a figure calls them: a name, and the settings in which they differ from others of it."""
-    labels = names.where(runs["settings"] == "", names + ", " + runs["settings"])
+    labels = names.where(runs["settings"] == "", names + ", " + runs["settings"].map(_in_words))
     return {str(label): alike for label, alike in runs.groupby(labels, sort=False)}
 
 
@@ -175,16 +208,23 @@ def _beside_published(runs: pd.DataFrame) -> list[str]:
         theirs = published(model, split)
         lines.append(
             [
-                *(_title(model), split, own["learning_rate"].iloc[0], own["epochs"].iloc[0]),
+                *(_title(model), split, own["learning_rate"].iloc[0], own["epochs"].iloc[0], f"{len(own)}"),
                 *(share(theirs.tutorial_train), share(theirs.tutorial_test)),
                 *(span(values, share) for values in (own["train_exact"], own["test_exact"], _best_epochs(own))),
                 *(_spans(own, other) for other in others),
             ]
         )
-    header = ["model", "split", "rate", "epochs", "tutorial, train", "tutorial, test", "ours, train", "ours, test"]
-    header += ["ours, test, best epoch"]
-    header += [METRICS[name].label for name in others]
-    said = "The tutorial's own settings. It counts rows and columns of a regression singly, we count whole positions:"
+    header = ["model", "split", "rate", "epochs", "seeds", "tutorial, train", "tutorial, test"]
+    header += [
+        "ours, train",
+        "ours, test",
+        "ours, test, best epoch",
+        *(f"{METRICS[name].label}, test" for name in others),
+    ]
+    said = (
+        "The tutorial's own settings, lowest to highest seed; *best epoch* is the best of those that were measured. "
+        "The tutorial counts rows and columns of a regression singly, we count whole positions:"
+    )
     return [said, "", *table(header, lines, words=2), ""] if lines else []
 
 
@@ -213,7 +253,7 @@ def _best(runs: pd.DataFrame) -> list[str]:
         columns = [f"{part}_{metric.name}" for part in ("test", "train")]
         best = own.sort_values(columns, ascending=metric.better == "lower", kind="stable").iloc[[0]]
         exact = [share(best[f"{part}_exact"].item()) for part in ("train", "test")]
-        settings = best["settings"].item()
+        settings = _in_words(best["settings"].item())
         lines.append(
             [_title(model), split, settings, f"{len(own)}", *exact, *(_spans(best, other) for other in others)]
         )

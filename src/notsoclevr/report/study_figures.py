@@ -43,7 +43,7 @@ def save_strips(
             _strip(axes, place, runs[runs["split"] == split], independent)
             if place:
                 axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
-        head = "perfect (95 % interval)" if independent else "perfect"
+        head = "perfect (95 % interval)" if independent else "exact"
         axes.text(1.05, -0.95, head, fontsize=8, va="center", color=figures.INK)
         axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
         axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel=f"exact on {asked}")
@@ -101,6 +101,7 @@ def save_shares(path: Path, runs: pd.DataFrame) -> None:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=7)
     grid.flat[0].set_ylabel("exact on the rest")
+    figure.suptitle("Median of the runs, with the lowest and the highest where there are several", fontsize=10)
     figures.save(figure, path)
 
 
@@ -123,7 +124,7 @@ def save_costs(path: Path, runs: pd.DataFrame) -> None:
     for axes in grid[:, 0]:
         axes.set_ylabel("on the test set")
     for axes in grid[-1]:
-        axes.set_xlabel("operations of training")
+        axes.set_xlabel("cost of training, operations")
     for axes in grid[0]:
         axes.legend(frameon=False, fontsize=7)
     said = "Median of the seeds, with the lowest and the highest; a ring: all 3,136 examples exact with every seed"

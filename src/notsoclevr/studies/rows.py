@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 from base64 import b64decode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -167,26 +167,41 @@ def load_table(study: Study) -> pd.DataFrame:
     return to_table(study, load_rows(study.results))
 
 
-def summarise(table: pd.DataFrame) -> pd.DataFrame:
+def spread(name: str, values: pd.Series[float]) -> str:
+    """Return the median of the values of a column, and in brackets the lowest and the highest if they differ.
+
+    Args:
+        name: Of the column.
+        values: The values; NaN is left out.
+    """
+    known = values.dropna()
+    if known.empty:
+        return ""
+    median, lowest, highest = (f"{value:.4g}" for value in (known.median(), known.min(), known.max()))
+    return median if lowest == highest else f"{median} ({lowest} to {highest})"
+
+
+def summarise(table: pd.DataFrame, spread: Callable[[str, pd.Series[float]], str] = spread) -> pd.DataFrame:
     """Compute a row for the experiments that differ by nothing but the seed.
 
     Args:
         table: Rows as `load_table` returns them.
+        spread: How the values of a column are summed up, by its name.
 
     Returns:
         Their number, how many failed, how many ended perfect, and the median of each metric with its lowest and highest
         value: text, as a table for people has it.
     """
     kinds = [name for name in (*NAMES, *CONTENT) if name != "seed"]
-    return pd.DataFrame([_summary(alike) for _, alike in table.groupby(kinds, sort=False)])
+    return pd.DataFrame([_summary(alike, spread) for _, alike in table.groupby(kinds, sort=False)])
 
 
-def _summary(alike: pd.DataFrame) -> Row:
+def _summary(alike: pd.DataFrame, spread: Callable[[str, pd.Series[float]], str]) -> Row:
     first, ended = alike.iloc[0], alike[alike["error"] == ""]
     line = {name: first[name] for name in ("variant", "model", "split", "settings")}
     line |= {"seeds": str(len(alike)), "failed": str(len(alike) - len(ended))}
     line |= {"perfect": str(is_perfect(ended).sum())}
-    line |= {name: spread(ended[name]) for name in SUMMED_UP}
+    line |= {name: spread(name, ended[name]) for name in SUMMED_UP}
     if int(first["measure_every"]) >= int(first["epochs"]):  # measured at the end alone: when is not known
         line |= dict.fromkeys(BECAME_PERFECT, "")
     return line
@@ -195,15 +210,6 @@ def _summary(alike: pd.DataFrame) -> Row:
 def is_perfect(table: pd.DataFrame) -> pd.Series[bool]:
     """Return whether every example of both sets was answered exactly after the last epoch, of each row of a table."""
     return (table["train_exact"] == 1) & (table["test_exact"] == 1)
-
-
-def spread(values: Iterable[float]) -> str:
-    """Return the median of values, and in brackets the lowest and the highest if they differ; NaN is left out."""
-    known = pd.Series(values, dtype=float).dropna()
-    if known.empty:
-        return ""
-    median, lowest, highest = (f"{value:.4g}" for value in (known.median(), known.min(), known.max()))
-    return median if lowest == highest else f"{median} ({lowest} to {highest})"
 
 
 def save_summary(study: Study, rows: pd.DataFrame) -> None:

@@ -17,6 +17,8 @@ is 2 x 3 x 2 = 12 experiments. A setting is named by its path in params.yaml; wh
 `settings` may also be a list of such mappings, for settings that change together. `budget: [0.25, 1, 4]` trains for a
 quarter of the epochs, for as many as there are, and for four times as many; the schedule is stretched.
 
+`about` in a block says what its variant asks; one block of a variant is enough to say it.
+
 `settings` at the top hold for all blocks that do not say otherwise; there `models.*.epochs` is that of any model.
 `squares: true` at the top keeps what painters paint of the showcase squares, squares/<key>.png.
 """
@@ -52,6 +54,7 @@ class _Block:
     model: str | list[str]
     split: str | list[str]
     seed: Seed | list[Seed]
+    about: str = ""
     settings: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
     budget: Positive | list[Positive] = 1.0
 
@@ -133,11 +136,13 @@ class Study:
     Args:
         path: The file.
         about: What it asks.
+        variants: What each of its variants asks, by their names; without those of which the file does not say it.
         trials: Its experiments, in its order.
     """
 
     path: Path
     about: str
+    variants: Mapping[str, str]
     trials: Sequence[Trial]
 
     @property
@@ -210,7 +215,8 @@ def load_study(path: Path, root: Path) -> Study:
                 f"{path}: {trial.name} of {variant} stands there twice, first in {twin.variant}; once is enough"
             )
         trials[trial.key] = trial
-    return Study(path=path, about=file.about, trials=list(trials.values()))
+    variants = {block.variant: block.about for block in file.experiments if block.about}
+    return Study(path=path, about=file.about, variants=variants, trials=list(trials.values()))
 
 
 def _stretched(recipe: Recipe, budget: float) -> Recipe:

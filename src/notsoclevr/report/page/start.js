@@ -5,7 +5,7 @@ for (const select of $$("#claims select")) {
     const wanted = Object.fromEntries([...$$("#claims select")].map((each) => [each.name, each.value]));
     const rows = $$("#claims li[data-verdict]");
     for (const row of rows) row.hidden = Object.entries(wanted).some(([name, value]) => value && row.dataset[name] !== value);
-    $("#claims-shown").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} shown`;
+    $("#claims-shown").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} judged claims shown`;
   });
 }
 
