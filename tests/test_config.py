@@ -32,7 +32,7 @@ def test_the_real_file_is_read(content: Any) -> None:
     assert isinstance(read.models["deconv_painter"], DeconvRecipe)
     assert read.models["deconv_painter"].kernel_size == content["models"]["deconv_painter"]["kernel_size"]
     assert read.splits["quadrant"].arguments() == content["splits"]["quadrant"]
-    assert len(read.cells) == 14
+    assert len(read.cells) == len(content["matrix"]["model"]) * len(content["matrix"]["split"])
     assert read.experiment("deconv_painter", "quadrant").recipe == read.models["deconv_painter"]
 
 
@@ -71,6 +71,7 @@ def put(content: Any, key: str, value: Any) -> Any:
         ("matrix.model", ["nobody"], "no model"),
         ("matrix.split", ["diagonal"], "no split"),
         ("matrix.split", [], "at least 1"),
+        ("matrix.split", ["uniform", "uniform"], "has uniform twice"),
         ("matrix.row", [], "no setting"),
         ("seed", -1, "greater than or equal to 0"),
         ("sede", 1, "no setting"),
@@ -102,6 +103,11 @@ def test_a_misspelt_setting_is_named_with_what_is_missing_for_it(tmp_path: Path,
     recipe["bach_size"] = recipe.pop("batch_size")
     with pytest.raises(StudyError, match=r"deconv_painter\.bach_size is no setting; batch_size is missing"):
         load(tmp_path, content)
+
+
+def test_a_setting_of_a_section_that_is_missing_is_refused_as_such() -> None:
+    with pytest.raises(StudyError, match=r"models\.toy\.epochs is no setting: there is no section models\.toy"):
+        config.load(ROOT / "params.yaml", {"models.toy.epochs": 3})
 
 
 def test_steps_know_no_warmup(tmp_path: Path, content: Any) -> None:

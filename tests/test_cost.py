@@ -5,6 +5,7 @@ import pytest
 
 from notsoclevr.config import load
 from notsoclevr.cost import forward_operations, training_operations
+from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 
 from .conftest import ROOT
@@ -41,3 +42,16 @@ def test_no_kernel_is_forgotten(model: str) -> None:
     made = network(model)
     kernels = sum(weight.value.shape.num_elements() for weight in made.trainable_weights if "kernel" in weight.name)
     assert forward_operations(made) >= 2 * kernels
+
+
+def test_networks_in_a_network_count() -> None:
+    inputs = keras.Input((3,))
+    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5), keras.layers.Dense(2)])
+    assert forward_operations(keras.Model(inputs, inner(inputs))) == 2 * (3 * 5 + 5 * 2)
+
+
+def test_weights_whose_cost_is_not_known_are_refused() -> None:
+    inputs = keras.Input((3,))
+    made = keras.Model(inputs, keras.layers.Embedding(10, 4, name="table")(inputs), name="own")
+    with pytest.raises(StudyError, match="own: the operations of layer table are not counted: its weight embeddings"):
+        forward_operations(made)

@@ -81,7 +81,8 @@ def team(tmp_path_factory: pytest.TempPathFactory, server: str) -> Team:
     run(first, *said("git add"))
     run(first, *said("git commit --message"))
     run(first, *said("dvc repro --single-item"))
-    run(first, *said("git commit --all"))
+    run(first, *said("git add src"))
+    run(first, *said('git commit --message "Pooled'))
     run(first, *said("dvc push"))
 
     run(folder, "git", "clone", "--quiet", str(first), str(second))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from notsoclevr import dataset
-from notsoclevr.config import PARAMS, REPORTS, RESULTS, load, setting_names
+from notsoclevr.config import PARAMS, REPORTS, RESULTS, check_split, load, setting_names
 from notsoclevr.errors import StudyError, one_line
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
@@ -101,12 +101,8 @@ def split(root: Path, names: Sequence[str]) -> None:
     config = load(root / PARAMS)
     examples = dataset.load_dataset(dataset.dataset_path(root))
     for name in names or SPLITS:
+        check_split(config.splits[name], f"{root / PARAMS}: splits.{name}")
         divided = config.splits[name](examples)
-        if not len(divided.train) or not len(divided.test):
-            raise StudyError(
-                f"{root / PARAMS}: splits.{name} leaves {len(divided.train)} examples to train on and "
-                f"{len(divided.test)} to test; each takes at least one"
-            )
         dataset.save_split(dataset.split_path(root, name), divided)
         click.echo(f"{name}: {len(divided.train)} train, {len(divided.test)} test")
 
@@ -136,7 +132,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of the results, in place of results/.",
+    help="Folder for the files, in place of results/<model>-<split>, where those of the comparison are.",
 )
 @click.option(
     "--threads",
@@ -173,6 +169,7 @@ def train(
 
     directory = out or root / RESULTS / experiment.name
     train_cell(root, experiment, examples, directory, started=started, threads=threads)
+    click.echo(f"{experiment.name}: {directory}")
 
 
 def _stop_politely() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from notsoclevr.dataset import generate
 from notsoclevr.errors import StudyError
 from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS
@@ -104,30 +105,52 @@ def read_yaml(path: Path) -> Any:
 
 
 @cache
+def check_split(split: Split, where: str) -> None:
+    """Check that a split leaves something to train on and something to test.
+
+    Args:
+        split: The split.
+        where: The file and the section that it stands in, for the message.
+
+    Raises:
+        StudyError: It does not.
+    """
+    divided = split(generate())
+    if not len(divided.train) or not len(divided.test):
+        raise StudyError(
+            f"{where} leaves {len(divided.train)} examples to train on and {len(divided.test)} to test; each takes at "
+            f"least one"
+        )
+
+
+@cache
 def _adapter(type_: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(type_)
 
 
-def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
+def check(type_: type[Any], value: Any, path: Path | str, *where: str) -> Any:
     """Return plain data as a dataclass, strictly.
 
     Args:
         type_: The dataclass.
         value: The data.
-        path: The file that the data stands in, for the message.
+        path: The file that the data stands in, and where in it if need be, for the message.
         where: Keys from the top of that file to the data.
 
     Raises:
         StudyError: A key is unknown or missing, or a value is of the wrong type or out of range.
     """
+    if value is None and not where:
+        raise StudyError(f"{path}: holds no settings")
     if not isinstance(value, dict):
         raise StudyError(f"{path}: {'.'.join(where) or 'all'} is {value!r}; it should be a mapping of names to values")
     try:
         return _adapter(type_).validate_python(value)  # type: ignore[arg-type]
     except ValidationError as failure:
         errors = failure.errors(include_url=False)
-    # a misspelt key is also a missing one: name the misspelling
-    error = next((error for error in errors if error["type"] == "unexpected_keyword_argument"), errors[0])
+    # a misspelt key is also a missing one: name the misspelling; where a list may stand, name what is wrong in it
+    misspelt = (error for error in errors if error["type"] == "unexpected_keyword_argument")
+    error = next(misspelt, None) or max(_of_first(errors), key=lambda error: len([*_keys(error, value)]))
     key = ".".join([*where, *_keys(error, value)])
     if error["type"] == "value_error":  # of a check in the class itself, whose message begins with a key of it
         raise StudyError(f"{path}: {key}{'.' if key else ''}{error['ctx']['error']}")
@@ -140,6 +163,11 @@ def check(type_: type[Any], value: Any, path: Path, *where: str) -> Any:
         if isinstance(error["input"], str) and _is_number(error["input"]):
             problem += " (YAML reads a number without a point, as 1e-3, as text: write 0.001)"
     raise StudyError(f"{path}: {key} {problem}{_alternatives(errors)}")
+
+
+def _of_first(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the errors that are of the same setting as the first one."""
+    return [error for error in errors if error["loc"][:1] == errors[0]["loc"][:1]]
 
 
 def _keys(error: ErrorDetails, value: Any) -> Iterator[str]:
@@ -166,13 +194,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _override(content: Mapping[str, Any], key: str, value: Any, path: Path) -> Mapping[str, Any]:
+def _override(content: Mapping[str, Any], key: str, value: Any, path: Path | str) -> Mapping[str, Any]:
     """Return settings with another value of one of them, and all beside it shared with those that came in."""
     *parents, last = key.split(".")
     settings = section = dict(content)
-    for parent in parents:
-        inner = section.get(parent)
-        section[parent] = dict(inner) if isinstance(inner, dict) else {}
+    for place, parent in enumerate(parents, start=1):
+        if not isinstance(inner := section.get(parent), dict):
+            raise StudyError(f"{path}: {key} is no setting: there is no section {'.'.join(parents[:place])}")
+        section[parent] = dict(inner)
         section = section[parent]
     if last not in section or isinstance(section[last], dict):
         there = f"; there are {', '.join(section)}" if section else ""
@@ -195,13 +224,13 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     return configure(read_yaml(path), overrides or {}, path)
 
 
-def configure(content: Any, overrides: Mapping[str, Any], path: Path) -> Config:
+def configure(content: Any, overrides: Mapping[str, Any], path: Path | str) -> Config:
     """Return what params.yaml says, checked.
 
     Args:
         content: Of params.yaml; it is left as it is.
         overrides: As in `load`.
-        path: The file that a mistake stands in, for the message.
+        path: The file that a mistake stands in, and where in it if need be, for the message.
 
     Raises:
         StudyError: As in `load`.
@@ -223,6 +252,8 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path) -> Config:
     for axis, names, wanted in (("model", file.matrix.model, MODELS), ("split", file.matrix.split, SPLITS)):
         if unknown := [name for name in names if name not in wanted]:
             raise StudyError(f"{path}: matrix.{axis} has {unknown[0]}, no {axis}; there are {', '.join(wanted)}")
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise StudyError(f"{path}: matrix.{axis} has {twice[0]} twice")
     return Config(
         seed=file.seed,
         splits={name: check(split, file.splits[name], path, "splits", name) for name, split in SPLITS.items()},

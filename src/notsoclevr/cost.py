@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from notsoclevr.errors import StudyError
 
 if TYPE_CHECKING:
     import keras
@@ -17,17 +20,36 @@ def forward_operations(network: keras.Model) -> int:
     Counted are the multiplications and additions of its kernels; all else is little beside them.
 
     Args:
-        network: A built network of convolutions, transposed convolutions and dense layers.
+        network: A built network of convolutions, transposed convolutions and dense layers; some may be in networks that
+            are layers of it.
+
+    Raises:
+        StudyError: A layer has weights whose cost is not known here, so that the network would pass for a cheaper one.
     """
     import keras
 
     total = 0
-    for layer in network.layers:
+    for layer in _layers(network):
+        for weight in layer.trainable_weights:
+            if len(weight.shape) > 1 and not weight.name.endswith("kernel"):
+                raise StudyError(
+                    f"{network.name}: the operations of layer {layer.name} are not counted: its weight {weight.name} "
+                    f"is no kernel; a model takes convolutions, transposed convolutions and dense layers"
+                )
         # once a position of the output, or of the input of a transposed convolution
         tensor = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output
         positions = math.prod(tensor.shape[1:-1])
         total += sum(2 * positions * math.prod(w.shape) for w in layer.trainable_weights if w.name.endswith("kernel"))
     return total
+
+
+def _layers(network: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers of a network, and those of the networks in it."""
+    for layer in network.layers:
+        if hasattr(layer, "layers"):
+            yield from _layers(layer)
+        else:
+            yield layer
 
 
 def training_operations(network: keras.Model, examples: int) -> int:

@@ -40,7 +40,7 @@ class Fit:
         epoch_seconds: Time each epoch trained, without what was measured after it.
         outputs: Of the fitted network over the whole canvas, in the order of the dataset.
         snapshots: Predictions for the showcase squares before training and after each measured epoch,
-            (1 + epochs, k, ...).
+            (1 + measured epochs, k, ...).
     """
 
     network: keras.Model

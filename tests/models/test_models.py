@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from notsoclevr import models
 from notsoclevr.config import load
 from notsoclevr.models import MODELS
 from notsoclevr.models.parts import padded as padded_image
@@ -174,3 +177,25 @@ def test_models_survive_saving(name: str, tmp_path: Path, full: Any) -> None:
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     inputs = TASKS[MODELS[name].task].inputs(full[np.array([3, 2000])])
     np.testing.assert_array_equal(network(inputs), loaded(inputs))
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("from notsoclevr.models.deconv_painter import ENTRY", "models/other.py: ENTRY is named 'deconv_painter'"),
+        (
+            "from dataclasses import replace\nfrom notsoclevr.models.deconv_painter import ENTRY\n"
+            "ENTRY = replace(ENTRY, name='other', task='rendring')",
+            "models/other.py: task 'rendring' is none of classification, ",
+        ),
+    ],
+)
+def test_a_wrong_entry_is_refused_with_its_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, says: str
+) -> None:
+    (tmp_path / "other.py").write_text(source, "utf-8")
+    monkeypatch.setattr(models, "__path__", [str(tmp_path)])
+    monkeypatch.setitem(sys.modules, "notsoclevr.models.other", None)  # so that it is taken away again
+    del sys.modules["notsoclevr.models.other"]
+    with pytest.raises(ValueError, match=re.escape(says)):
+        list(models._entries())

@@ -111,6 +111,18 @@ def test_a_column_that_came_later_makes_no_row_invalid(tmp_path: Path) -> None:
     assert load_rows(study.results).equals(rows_of(study))
 
 
+def test_a_new_model_changes_no_table_that_it_is_not_in(tmp_path: Path) -> None:
+    study = make_study(tmp_path, BLOCK)
+    save_rows(study, rows_of(study))
+    header = study.results.read_text("utf-8").splitlines()[0].split(",")
+    assert "pixel_value" in header and "width" not in header
+    rows_of(study).assign(rays="").to_csv(study.results, index=False)  # a setting of a model that is not here
+    assert load_rows(study.results).equals(rows_of(study))
+    rows_of(study).assign(rays="3").to_csv(study.results, index=False)
+    with pytest.raises(StudyError, match="rays is no column of a study"):
+        load_rows(study.results)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

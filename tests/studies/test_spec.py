@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,24 @@ def test_settings_at_the_top_hold_for_all_blocks_that_do_not_say_otherwise(tmp_p
         make_study(tmp_path, block, settings={"models.*.width": 1})
 
 
+def test_a_split_that_leaves_nothing_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    block = BLOCK | {"split": "uniform", "settings": {"splits.uniform.train_share": 0.0001}}
+    with pytest.raises(StudyError, match=r"variant rates: splits.uniform leaves 0 examples to train on and 3136 to"):
+        make_study(tmp_path, block)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"seed": 1}, "settings.seed is no setting here; it takes models.<model>.<setting>"),
+        ({"models.*.epochs": [1, 2]}, "settings.models.*.epochs is [1, 2]; at the top of the file it takes one value"),
+    ],
+)
+def test_settings_of_all_blocks_are_settings_with_one_value(tmp_path: Path, settings: Any, says: str) -> None:
+    with pytest.raises(StudyError, match=re.escape(says)):
+        make_study(tmp_path, BLOCK, settings=settings)
+
+
 def test_a_setting_of_the_split_makes_other_examples_and_another_key(tmp_path: Path) -> None:
     block = BLOCK | {"split": "uniform", "seed": 0, "settings": {"splits.uniform.train_share": [0.8, 0.5]}}
     usual, half = make_study(tmp_path, block).trials
@@ -125,7 +144,8 @@ def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:
         ({"settings": []}, "experiments.0.settings is an empty list"),
         ({"seed": []}, "experiments.0.seed is an empty list"),
         ({"seed": -1}, "experiments.0.seed is -1"),
-        ({"seed": [3, 3]}, "stands there twice, first in rates"),
+        ({"seed": [3, 3]}, "is the same experiment as coordconv_regressor-uniform"),
+        ({"seed": [3, -1]}, "experiments.0.seed.1 is -1; input should be greater than or equal to 0"),
         ({"model": "coordconv"}, "experiments.0.model is 'coordconv', which is no model; there are coordconv_class"),
         ({"split": ["uniform", "diagonal"]}, "experiments.0.split is 'diagonal', which is no split; there are uniform"),
         ({"epochs": 3}, "experiments.0.epochs is no setting"),
@@ -149,7 +169,7 @@ def test_bad_blocks_are_refused_in_one_line(tmp_path: Path, change: dict[str, An
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     study = make_study(tmp_path, BLOCK)
     study.path.write_text("", "utf-8")
-    with pytest.raises(StudyError, match="all is None; it should be a mapping"):
+    with pytest.raises(StudyError, match="holds no settings"):
         load_study(study.path, ROOT)
 
 
@@ -160,7 +180,9 @@ def test_an_empty_study_is_refused(tmp_path: Path) -> None:
 
 def test_an_experiment_of_two_blocks_is_refused(tmp_path: Path) -> None:
     one = BLOCK | {"seed": 0, "settings": {}}
-    with pytest.raises(StudyError, match=r"uniform seed 0 of again stands there twice, first in rates"):
+    with pytest.raises(
+        StudyError, match=r"uniform seed 0 of again is the same experiment as \S+ seed 0 of rates; once is enough"
+    ):
         make_study(tmp_path, one, one | {"variant": "again", "split": "uniform"})
 
 

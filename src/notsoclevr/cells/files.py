@@ -6,8 +6,9 @@ metrics.json       what was trained and how good it is; the same bytes whenever 
 history.csv        one row per measured epoch, of the training set and the test set
 predictions.npz    what it says at every position, in the order of the dataset: coordinates uint8 (n, 2), is_test
                    bool (n,), predictions float16 (n, 64, 64) or float32 (n, 2), points float32 (n, 2) where an image
-                   names a point, a metric a name ("exact", ...), and snapshots (1 + epochs, k, ...): predictions for
-                   the showcase squares, whose places are in showcase (k,), before training and after each of those
+                   names a point, a metric a name ("exact", ...), and snapshots (1 + measured epochs, k, ...):
+                   predictions for the showcase squares, whose places are in showcase (k,), before training and after
+                   each of these epochs
 figures/           the pictures
 run.json           the MLflow run of the training       } of one machine, ignored by git; no stage
 timings.json       how long the training took           } depends on them

@@ -29,6 +29,10 @@ __all__ = ["MODELS", "Model"]
 def _entries() -> Iterator[Model]:
     for module in iter_modules(__path__):
         if entry := getattr(import_module(f"{__name__}.{module.name}"), "ENTRY", None):
+            if entry.name != module.name:
+                raise ValueError(f"models/{module.name}.py: ENTRY is named {entry.name!r}, not as the module")
+            if entry.task not in TASKS:
+                raise ValueError(f"models/{module.name}.py: task {entry.task!r} is none of {', '.join(TASKS)}")
             yield entry
 
 

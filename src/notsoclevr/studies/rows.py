@@ -67,11 +67,13 @@ def load_rows(path: Path) -> pd.DataFrame:
     if not path.exists():
         return to_frame([])
     header, lines = load_csv(path)
-    if unknown := [name for name in header if name not in COLUMNS or header.count(name) > 1]:
+    used = {name for line in lines for name, value in line.items() if value}
+    # a setting of a model that is not here says nothing where it is empty
+    if unknown := [name for name in header if (name in used and name not in COLUMNS) or header.count(name) > 1]:
         raise StudyError(f"{path}: {unknown[0]} is no column of a study, or there twice; take the file back from git")
     rows: dict[str, Row] = {}
     for number, line in enumerate(lines, start=2):
-        row = dict.fromkeys(COLUMNS, "") | line  # a column that came later than the file is empty
+        row = {name: line.get(name, "") for name in COLUMNS}
         problem = find_no_number(row, MEASURED)
         if fingerprint({name: row[name] for name in CONTENT}) != row["key"]:
             problem = "was edited: its key is not that of its settings"
@@ -129,11 +131,13 @@ def own_rows(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
 def save_rows(study: Study, rows: pd.DataFrame) -> None:
     """Write results.csv, in the order of the study, whatever order its experiments ended in.
 
-    Rows of experiments that the study no longer asks for come last: they cost too much to be thrown away.
+    Rows of experiments that the study no longer asks for come last: they cost too much to be thrown away. A setting
+    that no row has gets no column, so that a new model changes no file that it is not in.
     """
     own = own_rows(study, rows)
+    empty = [name for name in CONTENT if (rows[name] == "").all()]
     with atomic_write(study.results) as path:
-        pd.concat([own, rows.drop(index=own.index)]).to_csv(path, index=False, lineterminator="\n")
+        pd.concat([own, rows.drop(index=own.index)]).drop(columns=empty).to_csv(path, index=False, lineterminator="\n")
 
 
 def save_squares(study: Study, row: Row) -> None:

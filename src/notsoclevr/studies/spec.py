@@ -36,7 +36,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from notsoclevr.config import PARAMS, check, configure, read_yaml
+from notsoclevr.config import PARAMS, check, check_split, configure, read_yaml
 from notsoclevr.errors import StudyError
 from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS
@@ -91,6 +91,14 @@ class _File:
     settings: dict[str, Any] = field(default_factory=dict)
     measure_every: Count = 1
     squares: Switch = False
+
+    def __post_init__(self) -> None:
+        for name, value in self.settings.items():
+            if not name.startswith(("models.", "splits.")):
+                wanted = "models.<model>.<setting>, models.*.<setting> or splits.<split>.<setting>"
+                raise ValueError(f"settings.{name} is no setting here; it takes {wanted}")
+            if isinstance(value, list):
+                raise ValueError(f"settings.{name} is {value}; at the top of the file it takes one value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +200,7 @@ def load_study(path: Path, root: Path) -> Study:
     path = path.resolve()
     file: _File = check(_File, read_yaml(path), path)
     params = read_yaml(root / PARAMS)
+    configure(params, {}, root / PARAMS)  # so that a mistake in it is not looked for in the study
     chosen = [(block.variant, *combination) for block in file.experiments for combination in block.combinations()]
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}  # experiments that differ in seed and settings
     for variant, model, split, _, settings in chosen:
@@ -202,7 +211,8 @@ def load_study(path: Path, root: Path) -> Study:
         own = [name for name in settings if name in varied[variant, model, split]]
         for_all = {name.replace("models.*", f"models.{model}"): value for name, value in file.settings.items()}
         overrides = for_all | {name: value for name, value in settings.items() if name != BUDGET} | {"seed": seed}
-        experiment = configure(params, overrides, path).experiment(model, split)
+        experiment = configure(params, overrides, f"{path}, variant {variant}").experiment(model, split)
+        check_split(experiment.split, f"{path}, variant {variant}: splits.{split}")
         trial = Trial(
             variant=variant,
             settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in own),
@@ -212,7 +222,8 @@ def load_study(path: Path, root: Path) -> Study:
         )
         if twin := trials.get(trial.key):
             raise StudyError(
-                f"{path}: {trial.name} of {variant} stands there twice, first in {twin.variant}; once is enough"
+                f"{path}: {trial.name} of {variant} is the same experiment as {twin.name} of {twin.variant}; "
+                f"once is enough"
             )
         trials[trial.key] = trial
     variants = {block.variant: block.about for block in file.experiments if block.about}

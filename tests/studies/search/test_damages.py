@@ -48,6 +48,17 @@ def test_a_changed_space_is_another_search(home: Path, searched: Space, run: Cal
         run(Workers())
 
 
+def test_a_table_of_cheaper_trainings_is_another_search(
+    home: Path, searched: Space, run: Callable[..., Chosen]
+) -> None:
+    table = searched.trials_file.read_text("utf-8")
+    write_space(home, ceiling={name: 10 * ceiling for name, ceiling in SPACE["ceiling"].items()})
+    searched.journal_file.unlink()
+    with pytest.raises(StudyError, match=r"trials.csv: gflop of trial 0 is "):
+        run(Workers())
+    assert searched.trials_file.read_text("utf-8") == table
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [

@@ -107,6 +107,10 @@ def test_a_bad_space_is_refused_with_the_path_of_the_key(home: Path, change: dic
         ({"ceiling": {"rendering": 3.0}}, "ceiling.regression is missing"),
         ({"validation": {"diagonal": {}}}, "validation.diagonal is no split; there are uniform, quadrant"),
         ({"validation": {"quadrant": {"corner": "middle"}}}, "validation.quadrant.corner is 'middle'"),
+        (
+            {"validation": {"quadrant": {"corner": "lower_right", "boundary": 32}}},
+            "validation.quadrant leaves 2352 exa",
+        ),
         ({"space": {}}, "space.operations is missing"),
         ({"trails": 3}, "trails is no setting"),
     ],
@@ -126,11 +130,20 @@ def test_a_model_may_add_settings_that_no_other_has(home: Path) -> None:
         ("space: {beta_2: [0.5]}", "space.beta_2 stands in "),
         ("space: {width: [2]}", "space.width stands in "),
         ("space: {units: [2]}", f"space.units is no setting of {MODEL}; there are "),
+        ("space: {padding: [same, valid]}", f"space.padding is no setting of {MODEL}; there are "),
         ("trials: 80", "trials is no setting"),
     ):
         (folder / "space.yaml").write_text(text, "utf-8")
         with pytest.raises(StudyError, match=re.escape(says)):
             space_of(home)
+
+
+def test_what_another_model_has_too_is_no_setting_of_its_own(home: Path) -> None:
+    folder = home / "studies/search/strided_regressor"
+    folder.mkdir()
+    (folder / "space.yaml").write_text("space: {padding: [same, reflect]}", "utf-8")
+    with pytest.raises(StudyError, match=r"space.padding is a setting of pooled_regressor too"):
+        space_of(home, "strided_regressor")
 
 
 def test_a_folder_is_named_after_a_model(home: Path) -> None:

@@ -84,7 +84,7 @@ def _pixels(cell: Cell) -> dict[str, list[str]]:
     Returns:
         "blocks": of images, one per row of positions; "snapshots": one per showcase square, an answer per epoch.
     """
-    task, snapshots = cell.task, cell.predictions["snapshots"].swapaxes(0, 1)  # (k, 1 + epochs, ...)
+    task, snapshots = cell.task, cell.predictions["snapshots"].swapaxes(0, 1)  # (k, 1 + measured epochs, ...)
     if task.answer == "point":
         return {"blocks": [], "snapshots": [_pack(square) for square in snapshots]}
     rows = cell.predictions["predictions"].reshape(POSITIONS, POSITIONS, CANVAS, CANVAS)

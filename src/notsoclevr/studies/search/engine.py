@@ -33,6 +33,7 @@ from notsoclevr.studies.search.rows import (
     Row,
     best,
     choose,
+    cost_of,
     leader,
     load_lines,
     outcomes_of,
@@ -42,7 +43,7 @@ from notsoclevr.studies.search.rows import (
     to_line,
     trial_scores,
 )
-from notsoclevr.studies.search.space import FILE, OPERATIONS, Space, State, settle
+from notsoclevr.studies.search.space import FILE, GIGA, OPERATIONS, Space, State, settle
 from notsoclevr.studies.spec import Trial, text
 from notsoclevr.studies.trial import run_trial
 from notsoclevr.training import import_tensorflow
@@ -89,6 +90,7 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
                 return stack.enter_context(cluster)
 
             search = _Search(space=space, journal=journal, lines=lines, log=log, bar=bar, client=client, stop=stop)
+            bar.write(search.budget(), file=sys.stderr)
             search.try_all()
             search.train_best_again()
             chosen = choose(space, search.rows)
@@ -136,6 +138,16 @@ class _Search:
     stop: Callable[[], None]
     rows: list[Row] = field(default_factory=list)
     _costs: dict[Recipe, int] = field(default_factory=dict)
+
+    def budget(self) -> str:
+        """Return how long trainings may be, in one line: who searches a small network sees that it gets many epochs."""
+        epoch = self._epoch_operations({})
+        shares = next(setting for setting in self.space.settings if setting.name == OPERATIONS)
+        ends = [max(1, int(share * self.space.ceiling / epoch)) for share in shares.ends]
+        return (
+            f"search {self.space.model}: an epoch of the recipe in params.yaml costs {epoch / GIGA:.3g} GFLOP; "
+            f"a training of it may have {ends[0]:,} to {ends[1]:,} epochs"
+        )
 
     def try_all(self) -> None:
         """Try as many configurations as the space says, a round of them at a time."""
@@ -225,20 +237,22 @@ class _Search:
         line = self.lines.get((run.number, run.seed))
         if line is None:
             return
-        for name, value in run.values.items():
-            if line[name] != text(value):
+        proposed = {name: text(value) for name, value in run.values.items()} | cost_of(run.recipe, run.operations)
+        for name, value in proposed.items():
+            if line[name] != value:
                 raise StudyError(
                     f"{self.space.trials_file}: {name} of trial {run.number} is {line[name]} and this search proposes "
-                    f"{text(value)}; take the file and its space back from git, or remove it to begin anew"
+                    f"{value}; take the file and its space back from git, or remove it to begin anew"
                 )
         for split, measured in outcomes_of(self.space, line).items():
             if (run.number, run.seed, split) not in self.journal.outcomes:
                 self._keep(run, split, measured)
 
     def _keep(self, run: _Run, split: str, measured: Outcome) -> None:
-        """Keep what came of a training; a last training of one of the best that failed is run again the next time.
+        """Write what came of a training into the journal.
 
-        Others that failed have decided already what is tried next.
+        One of the best that failed with one of the last seeds is remembered in memory alone, so that it is run again
+        the next time. An earlier failure is final: what was proposed later rests on it.
         """
         if not measured["error"] or run.seed not in self.space.seeds:
             self.journal.keep((run.number, run.seed, split), measured)

@@ -99,7 +99,7 @@ def trial_scores(space: Space, scores: Scores) -> dict[int, float]:
     for place, each in enumerate([space.seed, *space.more_seeds]):
         for (trial, seed), score in scores.items():
             if seed == each and (place or score is not None):
-                worth[trial] = place + (score or 0)
+                worth[trial] = place + (-EQUALS if score is None else score)  # failed: as if nothing were exact
     return worth
 
 
@@ -150,14 +150,18 @@ def choose(space: Space, rows: Sequence[Row]) -> Chosen:
     return Chosen(row=next(row for row in rows if row.trial == trial), lowest=lowest)
 
 
+def cost_of(recipe: Recipe | None, operations: int) -> dict[str, str]:
+    """Return what a training costs, as trials.csv has it."""
+    return {"gflop": f"{operations / GIGA:.1f}", "epochs": text(recipe.epochs) if recipe else ""}
+
+
 def to_line(space: Space, row: Row) -> dict[str, str]:
     """Return a row as trials.csv has it."""
     score = row.score(space)
     line = {
         **{name: text(getattr(row, name)) for name in ("trial", "seed", "state", "error")},
         "score": "" if score is None else f"{score:.10f}",
-        "gflop": f"{row.operations / GIGA:.1f}",
-        "epochs": text(row.recipe.epochs) if row.recipe else "",
+        **cost_of(row.recipe, row.operations),
         **{name: text(value) for name, value in row.values.items()},
     }
     for split in space.splits:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from notsoclevr.config import PARAMS, check, load, read_yaml, setting_names
+from notsoclevr.config import PARAMS, check, check_split, load, read_yaml, setting_names
 from notsoclevr.dataset import Dataset, SplitDataset, generate
 from notsoclevr.errors import StudyError
 from notsoclevr.experiment import Experiment
@@ -71,6 +71,11 @@ class Setting:
     low: float = 0
     high: float = 0
     log: bool = False
+
+    @property
+    def ends(self) -> tuple[Any, Any]:
+        """The least and the greatest value."""
+        return (min(self.choices), max(self.choices)) if self.choices else (self.low, self.high)
 
 
 Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -258,7 +263,18 @@ def load_space(folder: Path, root: Path) -> Space:
                 raise StudyError(f"{own_path}: space.{name} stands in {path}, the same for every model")
             if not _has(model, name) or name == "epochs":
                 raise StudyError(f"{own_path}: space.{name} is no setting of {model}; {_names(_own_names(model))}")
+            if others := [other for other in MODELS if other != model and _has(other, name)]:
+                raise StudyError(
+                    f"{own_path}: space.{name} is a setting of {others[0]} too; a model's own space takes "
+                    f"settings that no other model has"
+                )
             settings.append(_setting(name, value, model, own_path))
+    splits = {
+        name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))
+        for name, arguments in file.validation.items()
+    }
+    for name, split in splits.items():
+        check_split(split, f"{path}: validation.{name}")
     return Space(
         folder=folder,
         model=model,
@@ -267,10 +283,7 @@ def load_space(folder: Path, root: Path) -> Space:
             for name in ("trials", "random", "together", "seed", "more_seeds", "best", "seeds")
         },
         ceiling=file.ceiling[task] * GIGA,
-        splits={
-            name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))
-            for name, arguments in file.validation.items()
-        },
+        splits=splits,
         settings=settings,
         base=config.models[model],
     )
