@@ -307,7 +307,7 @@ def study(root: Path, path: Path, workers: int, scheduler: str | None) -> None:
 
     failed = run_study(root, asked, workers=workers, scheduler=scheduler)
     if failed:
-        raise StudyError(f"{asked.results}: {failed} of {len(asked.trials)} experiments failed", exit_status=1)
+        raise StudyError(f"{asked.results}: {failed} of {len(asked.trainings)} experiments failed", exit_status=1)
 
 
 @main.command()

@@ -12,7 +12,7 @@ from notsoclevr.claims import judge
 from notsoclevr.claims.judge import Judged
 from notsoclevr.claims.spec import FILE
 from notsoclevr.studies.rows import load_rows, make_row, save_rows, to_frame
-from notsoclevr.studies.spec import Study, Trial, load_study, text
+from notsoclevr.studies.spec import Study, Training, load_study, text
 
 from ..conftest import ROOT
 
@@ -51,14 +51,16 @@ def fill(root: Path, where: dict[str, Any], *outcomes: Any) -> None:
     study = study_of(root)
     rows = load_rows(study.results).to_dict("index")
     wanted = {name: text(value) for name, value in where.items()}
-    chosen = [trial for trial in study.trials if wanted.items() <= trial.content.items()]
-    for trial, outcome in zip(chosen, outcomes, strict=False):
+    chosen = [training for training in study.trainings if wanted.items() <= training.content.items()]
+    for training, outcome in zip(chosen, outcomes, strict=False):
         failed = isinstance(outcome, str)
-        rows[trial.key] = make_row(trial, {}, error=outcome) if failed else make_row(trial, measure(trial, outcome))
+        rows[training.key] = (
+            make_row(training, {}, error=outcome) if failed else make_row(training, measure(training, outcome))
+        )
     save_rows(study, to_frame(rows.values()))
 
 
-def measure(trial: Trial, outcome: Any) -> dict[str, Any]:
+def measure(training: Training, outcome: Any) -> dict[str, Any]:
     """Return what a training measures: all of it the share that is named, or what the mapping says."""
     given = outcome if isinstance(outcome, dict) else {"train_exact": outcome, "test_exact": outcome}
     perfect = given.get("train_exact") == given.get("test_exact") == 1.0

@@ -33,8 +33,8 @@ def add_study(root: Path, name: str, block: dict[str, Any], *outcomes: dict[str,
     path.write_text(yaml.safe_dump({"about": f"All of {name}", "experiments": [block]}), "utf-8")
     study = load_study(path, root)
     rows = [
-        make_row(trial, {}, error=outcome) if isinstance(outcome, str) else make_row(trial, outcome)
-        for trial, outcome in zip(study.trials, outcomes, strict=False)
+        make_row(training, {}, error=outcome) if isinstance(outcome, str) else make_row(training, outcome)
+        for training, outcome in zip(study.trainings, outcomes, strict=False)
     ]
     if rows:
         save_rows(study, to_frame(rows))
@@ -136,7 +136,7 @@ def test_what_networks_of_a_study_paint_is_shown(tmp_path: Path) -> None:
     add_study(tmp_path, "replication", block, exact(0.3, 0.2, train_iou=0.9, test_iou=0.8))
     assert "squares" not in page_of(tmp_path)
     study = load_study(tmp_path / "studies" / "replication" / "study.yaml", tmp_path)
-    picture = study.squares(study.trials[0].key)
+    picture = study.squares(study.trainings[0].key)
     picture.parent.mkdir()
     imsave(picture, np.random.default_rng(0).uniform(size=(64, 12 * 64)), cmap="gray")
     assert "(figures/replication_squares.png)" in page_of(tmp_path)

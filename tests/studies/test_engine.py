@@ -22,13 +22,13 @@ from mlflow import MlflowClient
 from notsoclevr.dataset import generate
 from notsoclevr.errors import StudyError
 from notsoclevr.studies import cluster as clusters
-from notsoclevr.studies import engine, log, trial
+from notsoclevr.studies import engine, log, worker
 from notsoclevr.studies.rows import load_rows, make_row, save_rows, to_frame
-from notsoclevr.studies.spec import Trial, load_study
+from notsoclevr.studies.spec import Training, load_study
 from notsoclevr.training import train
 
 from ..conftest import ROOT, run_command, store_uri
-from .toy import DEADLY, run_toy_trial, write_study
+from .toy import DEADLY, run_toy_training, write_study
 
 MODEL = "coordconv_regressor"
 BLOCK: dict[str, Any] = {
@@ -56,8 +56,8 @@ def study_runs(home: Path) -> tuple[list[Any], list[Any]]:
 
 
 def test_a_row_holds_what_the_training_measured(home: Path) -> None:
-    asked = load_study(write_study(home, BLOCK), home).trials[0]
-    row = trial.run_trial(asked)
+    asked = load_study(write_study(home, BLOCK), home).trainings[0]
+    row = worker.run_training(asked)
     last = train(asked.experiment, asked.experiment.split(generate()), np.array([], int)).history[-1]
     assert row["error"] == ""
     assert float(row["test_exact"]) == last["test_exact"]
@@ -70,8 +70,8 @@ def test_a_failure_is_a_row(home: Path, monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("no\nluck")
 
-    monkeypatch.setattr(trial, "train", fail)
-    row = trial.run_trial(load_study(write_study(home, BLOCK), home).trials[0])
+    monkeypatch.setattr(worker, "train", fail)
+    row = worker.run_training(load_study(write_study(home, BLOCK), home).trainings[0])
     assert row["error"] == "RuntimeError: no luck"
     assert row["test_exact"] == ""
 
@@ -114,7 +114,7 @@ def test_a_study_runs_what_it_lacks_and_nothing_else(home: Path) -> None:
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
 def test_rows_that_mlflow_does_not_know_are_logged_without_training(home: Path, seeds: list[int]) -> None:
     study = load_study(write_study(home, BLOCK | {"seed": seeds}), home)
-    save_rows(study, to_frame(make_row(each, {"test_exact": 0.25, "train_exact": 1.0}) for each in study.trials))
+    save_rows(study, to_frame(make_row(each, {"test_exact": 0.25, "train_exact": 1.0}) for each in study.trainings))
     for _ in range(2):  # the second time there is nothing to log
         assert engine.run_study(home, study, workers=1, scheduler=None) == 0
         _, children = study_runs(home)
@@ -123,7 +123,7 @@ def test_rows_that_mlflow_does_not_know_are_logged_without_training(home: Path, 
 
 def test_an_experiment_that_works_at_last_is_logged_beside_its_failure(home: Path) -> None:
     study = load_study(write_study(home, BLOCK | {"seed": 0}), home)
-    (asked,) = study.trials
+    (asked,) = study.trainings
     for row in [make_row(asked, {}, error="Boom"), make_row(asked, {"test_exact": 0.5}), make_row(asked, {}, "Boom")]:
         for _ in range(2):
             with log.open_log(home, study.name, study.about, "study", ()) as opened:
@@ -137,7 +137,7 @@ def test_a_store_that_does_not_answer_stops_no_study(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     study = load_study(write_study(home, BLOCK), home)
-    save_rows(study, to_frame(make_row(each, {"test_exact": 0.5}) for each in study.trials))
+    save_rows(study, to_frame(make_row(each, {"test_exact": 0.5}) for each in study.trainings))
     assert engine.run_study(home, study, workers=1, scheduler=None) == 0
     assert capsys.readouterr().err.count("the same command, run again later, logs what MLflow lacks") == 1
     assert study.summary.exists()
@@ -246,7 +246,7 @@ def test_a_worker_that_is_killed_costs_no_row(home: Path) -> None:
 def test_an_experiment_that_kills_its_workers_is_a_row_and_the_rest_goes_on(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run_trial", run_toy_trial)
+    monkeypatch.setattr(engine, "run_training", run_toy_training)
     study = load_study(write_study(home, BLOCK | {"seed": [0, DEADLY, 2, 3, 4]}), home)
     assert engine.run_study(home, study, workers=2, scheduler=None) == 1
     rows = load_rows(study.results)
@@ -256,7 +256,7 @@ def test_an_experiment_that_kills_its_workers_is_a_row_and_the_rest_goes_on(
 
 
 def test_workers_that_do_not_come_back_end_the_study(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "run_trial", run_toy_trial)
+    monkeypatch.setattr(engine, "run_training", run_toy_training)
     monkeypatch.setitem(clusters.SETTINGS, "distributed.scheduler.no-workers-timeout", "100 ms")  # a start takes longer
     study = load_study(write_study(home, BLOCK | {"seed": [0, DEADLY, 2]}), home)
     with pytest.raises(StudyError, match="the scheduler or all workers were lost") as error:
@@ -265,8 +265,8 @@ def test_workers_that_do_not_come_back_end_the_study(home: Path, monkeypatch: py
     assert not load_rows(study.results)["error"].any()
 
 
-def count_threads(asked: Trial) -> dict[str, str]:
-    row = trial.run_trial(asked)
+def count_threads(asked: Training) -> dict[str, str]:
+    row = worker.run_training(asked)
     import tensorflow as tf
 
     counts = [tf.config.threading.get_intra_op_parallelism_threads()]
@@ -275,7 +275,7 @@ def count_threads(asked: Trial) -> dict[str, str]:
 
 
 def test_a_worker_trains_on_one_core(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "run_trial", count_threads)
+    monkeypatch.setattr(engine, "run_training", count_threads)
     study = load_study(write_study(home, BLOCK), home)
     engine.run_study(home, study, workers=1, scheduler=None)
     assert [*load_rows(study.results)["error"]] == ["[1, 1] "] * 2  # also of a worker that has trained already
@@ -283,7 +283,7 @@ def test_a_worker_trains_on_one_core(home: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_logging_that_is_stopped_leaves_no_half_of_a_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = load_study(write_study(home, BLOCK | {"seed": [0, 1, 2]}), home)
-    save_rows(study, to_frame(make_row(each, {"test_exact": 0.5, "train_exact": 1.0}) for each in study.trials))
+    save_rows(study, to_frame(make_row(each, {"test_exact": 0.5, "train_exact": 1.0}) for each in study.trainings))
     log_batch, calls = MlflowClient.log_batch, iter(range(9))
 
     def interrupted(*arguments: Any, **more: Any) -> None:

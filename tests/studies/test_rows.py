@@ -25,13 +25,13 @@ COMMITTED = {
 
 
 def rows_of(study: Study, **measured: Any) -> pd.DataFrame:
-    return to_frame(make_row(trial, measured or PERFECT) for trial in study.trials)
+    return to_frame(make_row(training, measured or PERFECT) for training in study.trainings)
 
 
 def table_of(study: Study, *measured: dict[str, Any]) -> pd.DataFrame:
     """A row an experiment; an empty one failed."""
-    each = zip(study.trials, measured, strict=True)
-    return tables.to_table(study, to_frame(make_row(trial, m, error="" if m else "Boom") for trial, m in each))
+    each = zip(study.trainings, measured, strict=True)
+    return tables.to_table(study, to_frame(make_row(training, m, error="" if m else "Boom") for training, m in each))
 
 
 @pytest.mark.parametrize("name", COMMITTED)
@@ -40,11 +40,13 @@ def test_every_committed_row_is_found_and_written_again_as_it_is(tmp_path: Path,
     study = load_study(folder / "study.yaml", ROOT)
     rows = load_rows(study.results)
     assert len(rows) == COMMITTED[name]
-    assert [*load_table(study)["key"]] == [trial.key for trial in study.trials if trial.key in rows.index]
+    assert [*load_table(study)["key"]] == [training.key for training in study.trainings if training.key in rows.index]
     assert len(load_table(study)) == len(rows)
     if not COMMITTED[name]:
         return
-    copy = Study(path=tmp_path / name / "study.yaml", about=study.about, variants=study.variants, trials=study.trials)
+    copy = Study(
+        path=tmp_path / name / "study.yaml", about=study.about, variants=study.variants, trainings=study.trainings
+    )
     save_rows(copy, rows)
     save_summary(copy, rows)
     assert copy.summary.read_bytes() == study.summary.read_bytes()
@@ -64,7 +66,7 @@ def test_rows_come_back_in_the_order_of_the_study(tmp_path: Path) -> None:
 
 
 def test_a_row_says_what_was_trained(tmp_path: Path) -> None:
-    row = make_row(make_study(tmp_path, BLOCK).trials[-1], PERFECT)
+    row = make_row(make_study(tmp_path, BLOCK).trainings[-1], PERFECT)
     assert tuple(row) == tables.COLUMNS
     expected = {
         **{"model": "coordconv_regressor", "split": "quadrant", "seed": "2", "learning_rate": "0.01"},

@@ -21,11 +21,11 @@ STUDIES = sorted(ROOT.glob("studies/*/study.yaml"))
 def test_a_block_is_every_combination(tmp_path: Path) -> None:
     study = make_study(tmp_path, BLOCK)
     assert study.name == "tried"
-    experiments = [trial.experiment for trial in study.trials]
+    experiments = [training.experiment for training in study.trainings]
     seen = [(each.split.name, each.seed, each.recipe.learning_rate) for each in experiments]
     assert seen == [(s, seed, rate) for s in ("uniform", "quadrant") for seed in range(3) for rate in (0.001, 0.01)]
-    assert len({trial.key for trial in study.trials}) == 12
-    assert [trial.settings for trial in study.trials[:2]] == ["learning_rate=0.001", "learning_rate=0.01"]
+    assert len({training.key for training in study.trainings}) == 12
+    assert [training.settings for training in study.trainings[:2]] == ["learning_rate=0.001", "learning_rate=0.01"]
     assert experiments[0].split.arguments() == {"train_share": 0.8, "seed": 0}
 
 
@@ -33,22 +33,22 @@ def test_settings_that_go_together(tmp_path: Path) -> None:
     path = "models.coordconv_regressor"
     pairs = [{f"{path}.epochs": 3, f"{path}.warmup_epochs": 0}, {f"{path}.epochs": 6, f"{path}.warmup_epochs": 2}]
     study = make_study(tmp_path, BLOCK | {"settings": pairs, "seed": 7, "split": "quadrant"})
-    recipes = [trial.experiment.recipe for trial in study.trials]
+    recipes = [training.experiment.recipe for training in study.trainings]
     assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(3, 0), (6, 2)]
-    assert study.trials[1].settings == "epochs=6 warmup_epochs=2"
+    assert study.trainings[1].settings == "epochs=6 warmup_epochs=2"
 
 
 def test_what_a_block_does_not_vary_does_not_clutter_the_table(tmp_path: Path) -> None:
     settings = {"models.coordconv_regressor.epochs": 3, "models.coordconv_regressor.radius": [True, False]}
     study = make_study(tmp_path, BLOCK | {"settings": settings, "seed": 7, "split": "quadrant"})
-    assert [trial.settings for trial in study.trials] == ["radius=true", "radius=false"]
+    assert [training.settings for training in study.trainings] == ["radius=true", "radius=false"]
 
 
 def test_settings_are_named_where_those_of_one_variant_differ(tmp_path: Path) -> None:
     rate, warmup = "models.coordconv_regressor.learning_rate", "models.coordconv_regressor.warmup_epochs"
     one = BLOCK | {"split": "uniform", "seed": [0, 1], "settings": [{rate: 0.01}, {rate: 0.01, warmup: 3}]}
     study = make_study(tmp_path, one, one | {"settings": {rate: 0.03}})
-    assert [trial.settings for trial in study.trials[::2]] == [
+    assert [training.settings for training in study.trainings[::2]] == [
         "learning_rate=0.01",
         "learning_rate=0.01 warmup_epochs=3",
         "learning_rate=0.03",
@@ -59,11 +59,11 @@ def test_a_budget_stretches_the_epochs(tmp_path: Path) -> None:
     epochs = {"models.coordconv_regressor.epochs": 3, "models.coordconv_regressor.warmup_epochs": 1}
     block = BLOCK | {"settings": epochs, "seed": 7, "split": "quadrant", "budget": [0.25, 1, 4]}
     study = make_study(tmp_path, block)
-    recipes = [trial.experiment.recipe for trial in study.trials]
+    recipes = [training.experiment.recipe for training in study.trainings]
     assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(1, 0), (3, 1), (12, 1)]
-    assert [trial.settings for trial in study.trials] == ["budget=0.25", "budget=1.0", "budget=4.0"]
-    usual = make_study(tmp_path, block | {"budget": 1}).trials[0]
-    assert usual.key == study.trials[1].key
+    assert [training.settings for training in study.trainings] == ["budget=0.25", "budget=1.0", "budget=4.0"]
+    usual = make_study(tmp_path, block | {"budget": 1}).trainings[0]
+    assert usual.key == study.trainings[1].key
     assert usual.settings == ""
 
 
@@ -72,11 +72,11 @@ def test_settings_at_the_top_hold_for_all_blocks_that_do_not_say_otherwise(tmp_p
     block = {"variant": "a", "model": models, "split": "uniform", "seed": 7}
     other = BLOCK | {"split": "uniform", "seed": 7, "settings": {"models.coordconv_regressor.epochs": 5}}
     settings = {"models.*.epochs": 2, "models.pooled_regressor.width": 1, "splits.uniform.train_share": 0.3}
-    trials = make_study(tmp_path, block, other, settings=settings).trials
-    assert [trial.experiment.recipe.epochs for trial in trials] == [2, 2, 5]
-    assert [trial.experiment.split.arguments()["train_share"] for trial in trials] == [0.3] * 3
-    assert trials[1].content["width"] == "1"
-    assert {trial.settings for trial in trials} == {""}
+    trainings = make_study(tmp_path, block, other, settings=settings).trainings
+    assert [training.experiment.recipe.epochs for training in trainings] == [2, 2, 5]
+    assert [training.experiment.split.arguments()["train_share"] for training in trainings] == [0.3] * 3
+    assert trainings[1].content["width"] == "1"
+    assert {training.settings for training in trainings} == {""}
     with pytest.raises(StudyError, match=r"models.coordconv_regressor.width is no setting"):
         make_study(tmp_path, block, settings={"models.*.width": 1})
 
@@ -101,23 +101,23 @@ def test_settings_of_all_blocks_are_settings_with_one_value(tmp_path: Path, sett
 
 def test_a_setting_of_the_split_makes_other_examples_and_another_key(tmp_path: Path) -> None:
     block = BLOCK | {"split": "uniform", "seed": 0, "settings": {"splits.uniform.train_share": [0.8, 0.5]}}
-    usual, half = make_study(tmp_path, block).trials
+    usual, half = make_study(tmp_path, block).trainings
     assert half.experiment.split.arguments()["train_share"] == 0.5
     assert usual.key != half.key
-    assert usual.key == make_study(tmp_path, block | {"settings": {}, "variant": "plain"}).trials[0].key
+    assert usual.key == make_study(tmp_path, block | {"settings": {}, "variant": "plain"}).trainings[0].key
 
 
 def test_the_key_is_what_decides_the_outcome(tmp_path: Path) -> None:
     block = BLOCK | {"split": "quadrant", "seed": 0, "settings": {}}
-    first = make_study(tmp_path, block).trials[0]
-    assert first.key == make_study(tmp_path, block | {"variant": "another name"}).trials[0].key
+    first = make_study(tmp_path, block).trainings[0]
+    assert first.key == make_study(tmp_path, block | {"variant": "another name"}).trainings[0].key
     others = [
         make_study(tmp_path, block | {"seed": 1}),
         make_study(tmp_path, block | {"model": "strided_regressor"}),
         make_study(tmp_path, block | {"settings": {"models.coordconv_regressor.radius": True}}),
         make_study(tmp_path, block, measure_every=2),
     ]
-    assert len({first.key, *(study.trials[0].key for study in others)}) == 5
+    assert len({first.key, *(study.trainings[0].key for study in others)}) == 5
 
 
 def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from notsoclevr.studies.rows import Row, make_row
-from notsoclevr.studies.spec import Study, Trial, load_study
+from notsoclevr.studies.spec import Study, Training, load_study
 
 from ..conftest import ROOT
 
@@ -37,16 +37,16 @@ def make_study(folder: Path, *blocks: Mapping[str, Any], **more: Any) -> Study:
     return load_study(write_study(folder, *blocks, **more), ROOT)
 
 
-def run_toy_trial(trial: Trial) -> Row:
+def run_toy_training(training: Training) -> Row:
     sleep(0.1)
-    if trial.experiment.seed == DEADLY:
+    if training.experiment.seed == DEADLY:
         os._exit(9)
-    return make_row(trial, {"train_exact": 1.0, "test_exact": 0.5})
+    return make_row(training, {"train_exact": 1.0, "test_exact": 0.5})
 
 
 if __name__ == "__main__":
     from notsoclevr.cli import main
     from notsoclevr.studies import engine
 
-    engine.run_trial = run_toy_trial
+    engine.run_training = run_toy_training
     main()

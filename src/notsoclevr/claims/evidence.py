@@ -74,8 +74,8 @@ def _open_study(name: str, root: Path) -> Source:
     study = load_study(root / "studies" / name / "study.yaml", root)
     content = ("variant", "settings", *CONTENT)
     asked = [
-        {"key": trial.key, "variant": trial.variant, "settings": trial.settings} | trial.content
-        for trial in study.trials
+        {"key": training.key, "variant": training.variant, "settings": training.settings} | training.content
+        for training in study.trainings
     ]
     table = pd.DataFrame(asked, columns=["key", *content], dtype=str).fillna("")
     experiment = f"{name}, " + table["variant"] + ": " + table["model"] + "-" + table["split"] + " " + table["settings"]

@@ -99,7 +99,7 @@ def reached(loaded: Loaded) -> dict[tuple[str, str], float]:
 def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) -> list[str]:
     whole = _by_model(_ended(runs))
     failed = f", {len(runs) - len(whole)} of them failed" if len(whole) < len(runs) else ""
-    said = f"{study.about}. {len(runs):,} of {len(study.trials):,} experiments have run{failed}."
+    said = f"{study.about}. {len(runs):,} of {len(study.trainings):,} experiments have run{failed}."
     lines = [f"## {study.name}", "", said, ""]
     if whole.empty:
         return lines
@@ -172,7 +172,7 @@ def _in_words(settings: str) -> str:
 def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
     """Return what the networks of a study paint, of each kind with the first seed of which a picture was kept."""
     runs = runs[[study.squares(key).exists() for key in runs["key"]]]
-    splits = {trial.key: trial.experiment.split for trial in study.trials}
+    splits = {training.key: training.experiment.split for training in study.trainings}
     painted = []
     for _, run in runs.groupby(["variant", "model", "split", "settings"], sort=False).head(1).iterrows():
         canvas = Canvas.of(splits[run["key"]](generate()))

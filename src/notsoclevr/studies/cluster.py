@@ -23,7 +23,7 @@ SETTINGS: dict[str, Any] = {  # of Dask, for workers on this machine
     "distributed.scheduler.no-workers-timeout": "10 m",  # when none comes back the study ends, and does not hang
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    "distributed.worker.preload": ["notsoclevr.studies.trial"],  # for its dask_setup
+    "distributed.worker.preload": ["notsoclevr.studies.worker"],  # for its dask_setup
 }
 
 

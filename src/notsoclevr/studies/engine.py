@@ -19,8 +19,8 @@ from notsoclevr.errors import StudyError, describe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.log import StudyLog, log_rows, open_log
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_squares, save_summary, to_frame
-from notsoclevr.studies.spec import Study, Trial
-from notsoclevr.studies.trial import run_trial
+from notsoclevr.studies.spec import Study, Training
+from notsoclevr.studies.worker import run_training
 
 LOST = "the scheduler or all workers were lost"
 
@@ -52,7 +52,7 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
 
 def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Callable[[], None]) -> int:
     rows: dict[str, Row] = load_rows(study.results).to_dict("index")
-    missing = [trial for trial in study.trials if trial.key not in rows or rows[trial.key]["error"]]
+    missing = [training for training in study.trainings if training.key not in rows or rows[training.key]["error"]]
     cluster: AbstractContextManager[Client | None] = nullcontext()
     if missing:
         cluster = remote_cluster(scheduler) if scheduler else local_cluster(min(workers, len(missing)))
@@ -61,16 +61,16 @@ def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Ca
         try:
             log_rows(log, own_rows(study, to_frame(rows.values())).to_dict("records"), stop)
             if client:
-                _run_trials(client, study, missing, rows, log, stop)
+                _run_trainings(client, study, missing, rows, log, stop)
         finally:
             save_summary(study, to_frame(rows.values()))
-    return sum(bool(rows[trial.key]["error"]) for trial in study.trials)
+    return sum(bool(rows[training.key]["error"]) for training in study.trainings)
 
 
-def _run_trials(
+def _run_trainings(
     client: Client,
     study: Study,
-    trials: Sequence[Trial],
+    trainings: Sequence[Training],
     rows: dict[str, Row],
     log: StudyLog,
     stop: Callable[[], None],
@@ -80,33 +80,33 @@ def _run_trials(
     Args:
         client: Of the cluster.
         study: The study.
-        trials: Those of its experiments that are to be run.
+        trainings: Those of its experiments that are to be run.
         rows: Its rows by key, to be added to.
         log: Where they are logged.
         stop: Raises what the user asked for in the meantime.
     """
-    before = len(study.trials) - len(trials)
-    futures = client.map(run_trial, trials, pure=False)
-    trial_of = {future.key: trial for future, trial in zip(futures, trials, strict=True)}
+    before = len(study.trainings) - len(trainings)
+    futures = client.map(run_training, trainings, pure=False)
+    training_of = {future.key: training for future, training in zip(futures, trainings, strict=True)}
     pending = Pending(stop)
     for future in futures:
         pending.add(future)
-    with progress.bar(study.name, len(study.trials), before) as bar:
+    with progress.bar(study.name, len(study.trainings), before) as bar:
         for count, future in enumerate(pending, start=before + 1):
-            trial = trial_of[future.key]
-            kept = (
-                f"{study.path}: {LOST}; {count - 1} of {len(study.trials)} rows are kept, run the study again to go on"
-            )
-            row = outcome(future, trial, kept)
-            rows[trial.key] = row
+            training = training_of[future.key]
+            kept = f"{count - 1} of {len(study.trainings)} rows are kept, run the study again to go on"
+            row = outcome(future, training, f"{study.path}: {LOST}; {kept}")
+            rows[training.key] = row
             save_squares(study, row)
             save_rows(study, to_frame(rows.values()))
             log_rows(log, [row])
             said = row["error"] or _exact(row)
             if bar.disable:
-                print(f"{study.name} {count}/{len(study.trials)}  {trial.name}  {said}", file=sys.stderr, flush=True)
+                print(
+                    f"{study.name} {count}/{len(study.trainings)}  {training.name}  {said}", file=sys.stderr, flush=True
+                )
             else:
-                bar.set_postfix_str(f"{trial.name}: {said}", refresh=False)
+                bar.set_postfix_str(f"{training.name}: {said}", refresh=False)
                 bar.update()
 
 
@@ -115,12 +115,12 @@ def _exact(row: Row) -> str:
     return f"exact {train} train, {test} test"
 
 
-def outcome(future: Future[Row], trial: Trial, lost: str) -> Row:
+def outcome(future: Future[Row], training: Training, lost: str) -> Row:
     """Return the row of an experiment that ended.
 
     Args:
         future: That has ended.
-        trial: The experiment.
+        training: The experiment.
         lost: What to say if the cluster is no more, and the row with it.
 
     Raises:
@@ -130,10 +130,10 @@ def outcome(future: Future[Row], trial: Trial, lost: str) -> Row:
         row: Row = future.result()
         return row
     except KilledWorker:
-        return make_row(trial, {}, error="its worker process died each time it was run, perhaps for want of memory")
+        return make_row(training, {}, error="its worker process died each time it was run, perhaps for want of memory")
     except NoWorkerError:
         pass
     except Exception as error:
         if future.status == "error":
-            return make_row(trial, {}, error=describe(error))
+            return make_row(training, {}, error=describe(error))
     raise StudyError(lost, exit_status=1)

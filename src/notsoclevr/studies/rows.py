@@ -20,7 +20,7 @@ from notsoclevr.config import setting_names
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write
 from notsoclevr.splits import argument_names
-from notsoclevr.studies.spec import Study, Trial, fingerprint, text
+from notsoclevr.studies.spec import Study, Training, fingerprint, text
 from notsoclevr.tasks import METRICS
 
 Row = dict[str, str]
@@ -38,16 +38,16 @@ SUMMED_UP = ("train_exact", *(f"test_{name}" for name in METRICS), *BECAME_PERFE
 REMEDY = "take it back from git, or remove the line to have it run again"
 
 
-def make_row(trial: Trial, measured: Mapping[str, Any], error: str = "") -> Row:
+def make_row(training: Training, measured: Mapping[str, Any], error: str = "") -> Row:
     """Return the row of an experiment.
 
     Args:
-        trial: The experiment.
+        training: The experiment.
         measured: Values by the names of MEASURED; those that do not apply are left out.
         error: Why there are none, in one line.
     """
-    own = {"key": trial.key, "variant": trial.variant, "settings": trial.settings, "error": error}
-    return dict.fromkeys(COLUMNS, "") | own | trial.content | {name: text(value) for name, value in measured.items()}
+    own = {"key": training.key, "variant": training.variant, "settings": training.settings, "error": error}
+    return dict.fromkeys(COLUMNS, "") | own | training.content | {name: text(value) for name, value in measured.items()}
 
 
 def to_frame(rows: Iterable[Mapping[str, str]]) -> pd.DataFrame:
@@ -123,9 +123,9 @@ def find_no_number(row: Row, names: Iterable[str]) -> str | None:
 
 def own_rows(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the study's own experiments, in its order and under the names that it has for them now."""
-    trials = [trial for trial in study.trials if trial.key in rows.index]
-    names = {name: [getattr(trial, name) for trial in trials] for name in NAMES}
-    return rows.loc[[trial.key for trial in trials]].assign(**names)
+    trainings = [training for training in study.trainings if training.key in rows.index]
+    names = {name: [getattr(training, name) for training in trainings] for name in NAMES}
+    return rows.loc[[training.key for training in trainings]].assign(**names)
 
 
 def save_rows(study: Study, rows: pd.DataFrame) -> None:

@@ -102,8 +102,8 @@ class _File:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One experiment of a study.
+class Training:
+    """A training that is asked for: an experiment of a study, or one of a search.
 
     Args:
         variant: Name of its block.
@@ -145,13 +145,13 @@ class Study:
         path: The file.
         about: What it asks.
         variants: What each of its variants asks, by their names; without those of which the file does not say it.
-        trials: Its experiments, in its order.
+        trainings: Its experiments, in its order.
     """
 
     path: Path
     about: str
     variants: Mapping[str, str]
-    trials: Sequence[Trial]
+    trainings: Sequence[Training]
 
     @property
     def name(self) -> str:
@@ -206,28 +206,28 @@ def load_study(path: Path, root: Path) -> Study:
     for variant, model, split, _, settings in chosen:
         alike.setdefault((variant, model, split), []).append(settings)
     varied = {kind: _varied(settings) for kind, settings in alike.items()}
-    trials: dict[str, Trial] = {}
+    trainings: dict[str, Training] = {}
     for variant, model, split, seed, settings in chosen:
         own = [name for name in settings if name in varied[variant, model, split]]
         for_all = {name.replace("models.*", f"models.{model}"): value for name, value in file.settings.items()}
         overrides = for_all | {name: value for name, value in settings.items() if name != BUDGET} | {"seed": seed}
         experiment = configure(params, overrides, f"{path}, variant {variant}").experiment(model, split)
         check_split(experiment.split, f"{path}, variant {variant}: splits.{split}")
-        trial = Trial(
+        training = Training(
             variant=variant,
             settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in own),
             experiment=replace(experiment, recipe=_stretched(experiment.recipe, settings[BUDGET])),
             measure_every=file.measure_every,
             squares=file.squares,
         )
-        if twin := trials.get(trial.key):
+        if twin := trainings.get(training.key):
             raise StudyError(
-                f"{path}: {trial.name} of {variant} is the same experiment as {twin.name} of {twin.variant}; "
+                f"{path}: {training.name} of {variant} is the same experiment as {twin.name} of {twin.variant}; "
                 f"once is enough"
             )
-        trials[trial.key] = trial
+        trainings[training.key] = training
     variants = {block.variant: block.about for block in file.experiments if block.about}
-    return Study(path=path, about=file.about, variants=variants, trials=list(trials.values()))
+    return Study(path=path, about=file.about, variants=variants, trainings=list(trainings.values()))
 
 
 def _stretched(recipe: Recipe, budget: float) -> Recipe:

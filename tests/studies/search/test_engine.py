@@ -23,7 +23,7 @@ from notsoclevr.errors import StudyError
 from notsoclevr.studies.search.journal import Journal
 from notsoclevr.studies.search.rows import Chosen
 from notsoclevr.studies.search.space import Space
-from notsoclevr.studies.spec import Trial
+from notsoclevr.studies.spec import Training
 
 from ...conftest import run_command, store_uri
 from .toy import MODEL, SPACE, Workers, good, lines, names, places, space_of, write_space
@@ -102,7 +102,7 @@ def test_neither_order_nor_interruptions_nor_clones_change_what_is_tried(
 
     for path in (space.trials_file, space.journal_file):
         path.unlink()
-    done: list[Trial] = []
+    done: list[Training] = []
     for lasts in (1, 2, 3, 4, 5, 1, 100):
         workers = Workers(lasts=lasts)
         with suppress(KeyboardInterrupt):
@@ -162,7 +162,7 @@ def test_more_trials_go_on_from_those_that_are_there(home: Path, searched: Space
 
 
 def test_what_fails_is_a_row_and_the_rest_goes_on(home: Path, run: Callable[..., Chosen]) -> None:
-    def fails(training: Trial) -> dict[str, Any]:
+    def fails(training: Training) -> dict[str, Any]:
         if training.experiment.recipe.optimizer == "adam" and training.experiment.seed == 1000:
             raise RuntimeError("no luck")
         return good(training)
@@ -174,7 +174,7 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(home: Path, run: Callable[...,
 
 
 def test_no_trial_that_finished_is_one_line(home: Path, run: Callable[..., Chosen]) -> None:
-    def fails(training: Trial) -> dict[str, Any]:
+    def fails(training: Training) -> dict[str, Any]:
         raise RuntimeError("no luck")
 
     with pytest.raises(StudyError, match=r"none of 9 trials finished; the first that failed: no luck") as error:
@@ -196,7 +196,7 @@ def test_one_of_the_best_that_fails_with_another_seed_is_not_chosen_and_run_agai
     for path in (space_of(home).trials_file, space_of(home).journal_file):
         path.unlink()
 
-    def fails(training: Trial) -> dict[str, Any]:
+    def fails(training: Training) -> dict[str, Any]:
         if training.experiment.seed == 1002 and replace(training.experiment.recipe) == best_rate:
             raise RuntimeError("no luck")
         return good(training)
@@ -210,7 +210,7 @@ def test_one_of_the_best_that_fails_with_another_seed_is_not_chosen_and_run_agai
 def test_a_training_with_one_more_seed_that_fails_is_kept(home: Path, run: Callable[..., Chosen]) -> None:
     """What is tried next rests on it."""
 
-    def fails(training: Trial) -> dict[str, Any]:
+    def fails(training: Training) -> dict[str, Any]:
         if training.experiment.seed == home_space.more_seeds[0]:
             raise RuntimeError("no luck")
         return good(training)
@@ -237,7 +237,7 @@ def test_a_trial_that_is_behind_is_not_trained_with_the_rest_of_the_seeds(
     def exact(rate: float, seed: int) -> float:
         return round(min(1, rate / 0.02) - 0.3 * np.random.default_rng([luck, round(rate * 1e6), seed]).random(), 3)
 
-    def measure(training: Trial) -> dict[str, Any]:
+    def measure(training: Training) -> dict[str, Any]:
         share = exact(training.experiment.recipe.learning_rate, training.experiment.seed)
         return good(training) | {"test_exact": max(0, share)}
 

@@ -15,7 +15,7 @@ import yaml
 from notsoclevr.dataset import Dataset
 from notsoclevr.studies.rows import make_row
 from notsoclevr.studies.search.space import Space, load_space
-from notsoclevr.studies.spec import Trial
+from notsoclevr.studies.spec import Training
 
 from ...conftest import ROOT
 
@@ -23,7 +23,7 @@ MODEL = "coordconv_regressor"
 SPACE = yaml.safe_load((ROOT / "studies/search/space.yaml").read_text("utf-8"))
 SHRUNK = {"trials": 9, "random": 3, "together": 3, "more_seeds": [2001, 2002], "best": 2, "seeds": [1001, 1002]}
 SHRUNK |= {"space": SPACE["space"] | {"operations": {"low": 0.05, "high": 1.0, "log": True}}}
-Toy = Callable[[Trial], dict[str, Any]]
+Toy = Callable[[Training], dict[str, Any]]
 
 
 def write_space(home: Path, **changes: Any) -> None:
@@ -37,7 +37,7 @@ def space_of(home: Path, model: str = MODEL) -> Space:
     return load_space(home / "studies/search" / model, home)
 
 
-def good(training: Trial) -> dict[str, Any]:
+def good(training: Training) -> dict[str, Any]:
     """Return what a network measures that likes a high rate, and a low one a little less with odd seeds."""
     recipe, seed = training.experiment.recipe, training.experiment.seed
     exact = min(1.0, recipe.learning_rate / 0.02) - 0.01 * (seed % 2) * (recipe.learning_rate < 0.01)
@@ -54,7 +54,7 @@ class Workers:
     """
 
     def __init__(self, measure: Toy = good, lasts: int = 10**9, backwards: bool = False) -> None:
-        self.done: list[Trial] = []
+        self.done: list[Training] = []
         self._measure = measure
         self._lasts = lasts
         self._backwards = backwards
@@ -63,7 +63,7 @@ class Workers:
     def open(self, workers: int) -> Iterator[Workers]:
         yield self
 
-    def submit(self, _: Any, training: Trial, pure: bool) -> Any:
+    def submit(self, _: Any, training: Training, pure: bool) -> Any:
         if len(self.done) >= self._lasts:
             raise KeyboardInterrupt
         self.done.append(training)
@@ -83,7 +83,7 @@ def lines(space: Space) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def names(trainings: Sequence[Trial]) -> list[tuple[Any, ...]]:
+def names(trainings: Sequence[Training]) -> list[tuple[Any, ...]]:
     """What each training was, to be counted."""
     return [(each.experiment.seed, each.experiment.split, each.experiment.recipe) for each in trainings]
 

@@ -44,8 +44,8 @@ from notsoclevr.studies.search.rows import (
     trial_scores,
 )
 from notsoclevr.studies.search.space import FILE, GIGA, OPERATIONS, Space, State, settle
-from notsoclevr.studies.spec import Trial, text
-from notsoclevr.studies.trial import run_trial
+from notsoclevr.studies.spec import Training, text
+from notsoclevr.studies.worker import run_training
 from notsoclevr.training import import_tensorflow
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class _Search:
     def _finish(self, runs: Sequence[_Run]) -> None:
         """Train what these runs lack, and write and log the row of each as it ends."""
         pending = Pending(self.stop)
-        trainings: dict[Any, tuple[_Run, str, Trial, Any]] = {}
+        trainings: dict[Any, tuple[_Run, str, Training, Any]] = {}
 
         def go_on(run: _Run) -> None:
             split = self._next(run)
@@ -271,7 +271,7 @@ class _Search:
                 return
             assert run.recipe
             training = self.space.training(run.recipe, run.seed, split)
-            future = self.client().submit(run_trial, training, pure=False)
+            future = self.client().submit(run_training, training, pure=False)
             trainings[future.key] = run, split, training, future  # a future that nobody holds is given up
             pending.add(future)
 

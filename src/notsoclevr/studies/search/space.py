@@ -25,7 +25,7 @@ from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS, Model
 from notsoclevr.recipes import FORBID, Count, Positive, Recipe, Seed, Switch
 from notsoclevr.splits import SPLITS, Split
-from notsoclevr.studies.spec import Trial, fingerprint, text
+from notsoclevr.studies.spec import Training, fingerprint, text
 
 FILE = "space.yaml"
 OPERATIONS = "operations"  # share of the ceiling, from which the epochs follow
@@ -199,10 +199,10 @@ class Space:
         """Examples of the largest training set of the splits, on which operations are counted."""
         return max(len(split.whole(generate()).train) for split in self.splits.values())
 
-    def training(self, recipe: Recipe, seed: int, split: str) -> Trial:
+    def training(self, recipe: Recipe, seed: int, split: str) -> Training:
         """Return a training on the validation split inside a split, measured after its last epoch."""
         experiment = Experiment(model=self.model, split=self.splits[split], seed=seed, recipe=recipe)
-        return Trial(variant="search", settings="", experiment=experiment, measure_every=recipe.epochs)
+        return Training(variant="search", settings="", experiment=experiment, measure_every=recipe.epochs)
 
 
 def settle(space: Space, values: Mapping[str, Any], epoch_operations: int) -> Recipe | None:

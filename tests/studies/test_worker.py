@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.image import imread
 
 from notsoclevr.studies.rows import NUMBERS, SQUARES, save_squares, to_frame
-from notsoclevr.studies.trial import run_trial
+from notsoclevr.studies.worker import run_training
 
 from .toy import make_study
 
@@ -21,8 +21,8 @@ SECONDS = ("train_seconds", "seconds_to_perfect")
 
 def test_threads_that_draw_random_numbers_change_no_row(tmp_path: Path) -> None:
     """A Dask worker has such threads, and Keras seeds its weights from the same `random`."""
-    (trial,) = make_study(tmp_path, REGRESSION).trials
-    quiet, done = run_trial(trial), threading.Event()
+    (training,) = make_study(tmp_path, REGRESSION).trainings
+    quiet, done = run_training(training), threading.Event()
 
     def draw() -> None:
         while not done.wait(0.0005):
@@ -31,7 +31,7 @@ def test_threads_that_draw_random_numbers_change_no_row(tmp_path: Path) -> None:
     others = threading.Thread(target=draw)
     others.start()
     try:
-        disturbed = run_trial(trial)
+        disturbed = run_training(training)
     finally:
         done.set()
         others.join()
@@ -45,7 +45,7 @@ def test_what_a_painter_paints_is_kept_where_the_study_asks_for_it(tmp_path: Pat
     settings = {"models.deconv_painter.epochs": 1, "splits.uniform.train_share": 0.02}
     block = {"variant": "one", "model": "deconv_painter", "split": "uniform", "seed": 1, "settings": settings}
     study = make_study(tmp_path, block, squares=True)
-    row = run_trial(study.trials[0])
+    row = run_training(study.trainings[0])
     assert row["error"] == ""
     assert float(row["training_operations"]) > 1e9
     save_squares(study, row)

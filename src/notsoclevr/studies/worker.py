@@ -19,7 +19,7 @@ from notsoclevr.dataset import SHOWCASE_PLACES, generate
 from notsoclevr.errors import describe
 from notsoclevr.evaluation import Canvas, summarise
 from notsoclevr.studies.rows import BY_EPOCH, MEASURED, SQUARES, Row, make_row
-from notsoclevr.studies.spec import Trial
+from notsoclevr.studies.spec import Training
 from notsoclevr.tasks import Floats
 from notsoclevr.training import import_tensorflow, train
 
@@ -31,11 +31,11 @@ def dask_setup(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def run_trial(trial: Trial) -> Row:
+def run_training(training: Training) -> Row:
     """Train one experiment on one thread.
 
     Args:
-        trial: The experiment.
+        training: The experiment.
 
     Returns:
         Its row. A failure is a row too, with the error in it.
@@ -44,9 +44,9 @@ def run_trial(trial: Trial) -> Row:
         with _alone:
             import_tensorflow()
             logging.getLogger("tensorflow").setLevel(logging.ERROR)  # that each training is compiled anew is no news
-            return make_row(trial, _measure(trial))
+            return make_row(training, _measure(training))
     except Exception as error:
-        return make_row(trial, {}, error=describe(error))
+        return make_row(training, {}, error=describe(error))
 
 
 @contextmanager
@@ -64,15 +64,15 @@ def _own_random(seed: int) -> Iterator[None]:
         random.randint = shared
 
 
-def _measure(trial: Trial) -> dict[str, Any]:
+def _measure(training: Training) -> dict[str, Any]:
     import keras
 
     keras.backend.clear_session()
-    experiment = trial.experiment
+    experiment = training.experiment
     split = experiment.split(generate())
     canvas = Canvas.of(split)
     with _own_random(experiment.seed):
-        fit = train(experiment, split, np.array([], int), measure_every=trial.measure_every)
+        fit = train(experiment, split, np.array([], int), measure_every=training.measure_every)
     metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network)
     perfect = metrics["epochs_to_perfect"]
     values = metrics | {
@@ -81,7 +81,7 @@ def _measure(trial: Trial) -> dict[str, Any]:
         BY_EPOCH: " ".join(f"{row['test_exact']:.4g}" for row in fit.history),
     }
     measured = {name: values[name] for name in MEASURED if name in values}
-    if trial.squares and experiment.task.paints:
+    if training.squares and experiment.task.paints:
         measured[SQUARES] = _picture(experiment.task.predictions(fit.outputs[SHOWCASE_PLACES]))
     return measured
 
