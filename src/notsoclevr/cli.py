@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from notsoclevr import dataset
-from notsoclevr.config import PARAMS, REPORTS, RESULTS, check_split, load, setting_names
+from notsoclevr.config import PARAMS, REPORTS, RESULTS, check_sizes, load, setting_names
 from notsoclevr.errors import StudyError, one_line
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
@@ -101,8 +101,8 @@ def split(root: Path, names: Sequence[str]) -> None:
     config = load(root / PARAMS)
     examples = dataset.load_dataset(dataset.dataset_path(root))
     for name in names or SPLITS:
-        check_split(config.splits[name], f"{root / PARAMS}: splits.{name}")
         divided = config.splits[name](examples)
+        check_sizes(len(divided.train), len(divided.test), f"{root / PARAMS}: splits.{name}")
         dataset.save_split(dataset.split_path(root, name), divided)
         click.echo(f"{name}: {len(divided.train)} train, {len(divided.test)} test")
 

@@ -30,16 +30,17 @@ def forward_operations(network: keras.Model) -> int:
 
     total = 0
     for layer in _layers(network):
+        # once a position of the output, or of the input of a transposed convolution
+        tensor = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output
+        positions = math.prod(tensor.shape[1:-1])
         for weight in layer.trainable_weights:
-            if len(weight.shape) > 1 and not weight.name.endswith("kernel"):
+            if weight.name.endswith("kernel"):
+                total += 2 * positions * math.prod(weight.shape)
+            elif len(weight.shape) > 1:
                 raise StudyError(
                     f"{network.name}: the operations of layer {layer.name} are not counted: its weight {weight.name} "
                     f"is no kernel; a model takes convolutions, transposed convolutions and dense layers"
                 )
-        # once a position of the output, or of the input of a transposed convolution
-        tensor = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output
-        positions = math.prod(tensor.shape[1:-1])
-        total += sum(2 * positions * math.prod(w.shape) for w in layer.trainable_weights if w.name.endswith("kernel"))
     return total
 
 

@@ -259,7 +259,7 @@ def markdown(judged: Sequence[Judged]) -> str:
         f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row,",
         "and of a share of runs its 95 % interval. What is needed follows from what was published by the rules at the",
         "head of that file: a figure, for one, is met within 5 points. The tutorial counts rows and columns of a",
-        "regression one by one: a share s of them is s to s squared of the positions.",
+        "regression one by one: where a share s of them is right, so are between s squared and s of the positions.",
         "",
     ]
     ledger = records(judged)

@@ -105,7 +105,7 @@ def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) ->
         return lines
     if picture := PICTURES.get(study.name):
         with atomic_write(reports / "figures" / f"{study.name}.png") as path:
-            picture(path, _by_model(_beside_recipe(whole, loaded)) if study.name == "ablations" else whole)
+            picture(path, whole, loaded)
         lines += [f"![{study.about}](figures/{study.name}.png)", ""]
     if painted := _painted(study, whole):
         with atomic_write(reports / "figures" / f"{study.name}_squares.png") as path:
@@ -151,13 +151,10 @@ def _summary(runs: pd.DataFrame) -> list[str]:
 
 def _spread(name: str, values: pd.Series[float]) -> str:
     """Return the median of the values of a column, and in brackets the lowest and the highest if they differ."""
-    known = values.dropna()
-    if known.empty:
-        return ""
     metric = METRICS.get(name.partition("_")[2])
     written = partial(quantity, metric) if metric else "{:g}".format
-    ends = span(known, written)
-    return f"{written(known.median())} ({ends})" if " to " in ends else ends
+    ends = span(values, written)
+    return f"{written(values.median())} ({ends})" if " to " in ends else ends
 
 
 def _title(model: str) -> str:
@@ -183,13 +180,14 @@ def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
     return painted
 
 
-def _draw_seeds(path: Path, runs: pd.DataFrame) -> None:
+def _draw_seeds(path: Path, runs: pd.DataFrame, _: Loaded) -> None:
     """Draw one line per model: its variants differ in their seeds alone."""
     figures.save_strips(path, _kinds(runs, runs["model"].map(_title)))
 
 
-def _draw_variants(path: Path, runs: pd.DataFrame) -> None:
-    """Draw one line per variant of a model."""
+def _draw_variants(path: Path, runs: pd.DataFrame, loaded: Loaded) -> None:
+    """Draw one line per variant of a model, and first its recipe as it is."""
+    runs = _by_model(_beside_recipe(runs, loaded))
     figures.save_strips(path, _kinds(runs, runs["model"].map(_title) + ": " + runs["variant"].str.replace("_", " ")))
 
 
@@ -215,12 +213,8 @@ def _beside_published(runs: pd.DataFrame) -> list[str]:
             ]
         )
     header = ["model", "split", "rate", "epochs", "seeds", "tutorial, train", "tutorial, test"]
-    header += [
-        "ours, train",
-        "ours, test",
-        "ours, test, best epoch",
-        *(f"{METRICS[name].label}, test" for name in others),
-    ]
+    header += ["ours, train", "ours, test", "ours, test, best epoch"]
+    header += [f"{METRICS[name].label}, test" for name in others]
     said = (
         "The tutorial's own settings, lowest to highest seed; *best epoch* is the best of those that were measured. "
         "The tutorial counts rows and columns of a regression singly, we count whole positions:"
@@ -281,11 +275,11 @@ def _exact_from(runs: pd.DataFrame) -> list[str]:
 
 
 # By the name of a study, which is its folder's.
-PICTURES: Mapping[str, Callable[[Path, pd.DataFrame], None]] = {
+PICTURES: Mapping[str, Callable[[Path, pd.DataFrame, Loaded], None]] = {
     "seeds": _draw_seeds,
-    "cost": figures.save_costs,
+    "cost": lambda path, runs, _: figures.save_costs(path, runs),
     "ablations": _draw_variants,
-    "sample_efficiency": figures.save_shares,
+    "sample_efficiency": lambda path, runs, _: figures.save_shares(path, runs),
 }
 EXTRACTS: Mapping[str, Callable[[pd.DataFrame], list[str]]] = {
     "cost": _exact_from,

@@ -176,36 +176,35 @@ def spread(name: str, values: pd.Series[float]) -> str:
 
     Args:
         name: Of the column.
-        values: The values; NaN is left out.
+        values: The values, at least one.
     """
-    known = values.dropna()
-    if known.empty:
-        return ""
-    median, lowest, highest = (f"{value:.4g}" for value in (known.median(), known.min(), known.max()))
+    median, lowest, highest = (f"{value:.4g}" for value in (values.median(), values.min(), values.max()))
     return median if lowest == highest else f"{median} ({lowest} to {highest})"
 
 
-def summarise(table: pd.DataFrame, spread: Callable[[str, pd.Series[float]], str] = spread) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, sum_up: Callable[[str, pd.Series[float]], str] = spread) -> pd.DataFrame:
     """Compute a row for the experiments that differ by nothing but the seed.
 
     Args:
         table: Rows as `load_table` returns them.
-        spread: How the values of a column are summed up, by its name.
+        sum_up: The name of a column and its values, without NaN and at least one, to text.
 
     Returns:
         Their number, how many failed, how many ended perfect, and the median of each metric with its lowest and highest
         value: text, as a table for people has it.
     """
     kinds = [name for name in (*NAMES, *CONTENT) if name != "seed"]
-    return pd.DataFrame([_summary(alike, spread) for _, alike in table.groupby(kinds, sort=False)])
+    return pd.DataFrame([_summary(alike, sum_up) for _, alike in table.groupby(kinds, sort=False)])
 
 
-def _summary(alike: pd.DataFrame, spread: Callable[[str, pd.Series[float]], str]) -> Row:
+def _summary(alike: pd.DataFrame, sum_up: Callable[[str, pd.Series[float]], str]) -> Row:
     first, ended = alike.iloc[0], alike[alike["error"] == ""]
     line = {name: first[name] for name in ("variant", "model", "split", "settings")}
     line |= {"seeds": str(len(alike)), "failed": str(len(alike) - len(ended))}
     line |= {"perfect": str(is_perfect(ended).sum())}
-    line |= {name: spread(name, ended[name]) for name in SUMMED_UP}
+    for name in SUMMED_UP:
+        known = ended[name].dropna()
+        line[name] = "" if known.empty else sum_up(name, known)
     if int(first["measure_every"]) >= int(first["epochs"]):  # measured at the end alone: when is not known
         line |= dict.fromkeys(BECAME_PERFECT, "")
     return line

@@ -43,7 +43,7 @@ from notsoclevr.studies.search.rows import (
     to_line,
     trial_scores,
 )
-from notsoclevr.studies.search.space import FILE, GIGA, OPERATIONS, Space, State, settle
+from notsoclevr.studies.search.space import FILE, GIGA, OPERATIONS, Space, State, affordable_epochs, settle
 from notsoclevr.studies.spec import Training, text
 from notsoclevr.studies.worker import run_training
 from notsoclevr.training import import_tensorflow
@@ -143,7 +143,7 @@ class _Search:
         """Return how long trainings may be, in one line: who searches a small network sees that it gets many epochs."""
         epoch = self._epoch_operations({})
         shares = next(setting for setting in self.space.settings if setting.name == OPERATIONS)
-        ends = [max(1, int(share * self.space.ceiling / epoch)) for share in shares.ends]
+        ends = [affordable_epochs(self.space, share, epoch) for share in shares.ends]
         return (
             f"search {self.space.model}: an epoch of the recipe in params.yaml costs {epoch / GIGA:.3g} GFLOP; "
             f"a training of it may have {ends[0]:,} to {ends[1]:,} epochs"

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from notsoclevr.config import PARAMS, check, check_split, load, read_yaml, setting_names
+from notsoclevr.config import PARAMS, check, check_sizes, load, read_yaml, setting_names, sizes
 from notsoclevr.dataset import Dataset, SplitDataset, generate
 from notsoclevr.errors import StudyError
 from notsoclevr.experiment import Experiment
@@ -219,13 +219,18 @@ def settle(space: Space, values: Mapping[str, Any], epoch_operations: int) -> Re
     if epoch_operations > space.ceiling:
         return None
     values = dict(values)
-    epochs = max(1, int(values.pop(OPERATIONS) * space.ceiling / epoch_operations))
+    epochs = affordable_epochs(space, values.pop(OPERATIONS), epoch_operations)
     recipe = replace(space.base, **values | {"epochs": epochs, "warmup_epochs": 0})
     asked = values.get("warmup_epochs", space.base.warmup_epochs)
     warmup = 0 if recipe.schedule == "steps" else min(asked, epochs - 1)
     # added to the loss, as it is with adam, a decay of the same size does something else
     decay = 0.0 if recipe.optimizer == "adam" and "weight_decay" in values else recipe.weight_decay
     return replace(recipe, warmup_epochs=warmup, weight_decay=decay)
+
+
+def affordable_epochs(space: Space, share: float, epoch_operations: int) -> int:
+    """Return how many whole epochs a share of the ceiling allows, at least one."""
+    return max(1, int(share * space.ceiling / epoch_operations))
 
 
 def load_space(folder: Path, root: Path) -> Space:
@@ -274,7 +279,7 @@ def load_space(folder: Path, root: Path) -> Space:
         for name, arguments in file.validation.items()
     }
     for name, split in splits.items():
-        check_split(split, f"{path}: validation.{name}")
+        check_sizes(*sizes(split), f"{path}: validation.{name}")
     return Space(
         folder=folder,
         model=model,
