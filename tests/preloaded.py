@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -24,24 +25,55 @@ _CONTEXT.set_forkserver_preload(
 )
 
 
+def nothing() -> None:
+    """Change nothing."""
+
+
+def start(
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    outputs: tuple[Path, Path],
+    change: Callable[[], None] = nothing,
+) -> ForkServerProcess:
+    """Start `notsoclevr` with these arguments.
+
+    Args:
+        arguments: Of the command.
+        cwd: Where it runs.
+        environment: All of its variables.
+        outputs: Files, or a terminal, for its stdout and stderr.
+        change: Called in the process first, a function of a module.
+    """
+    process = _CONTEXT.Process(target=_run, args=(arguments, cwd, dict(environment), outputs, change))
+    process.start()
+    return process
+
+
 def run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `notsoclevr` with these arguments, as `subprocess.run` would."""
     with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder, name) for name in ("stdout", "stderr")]
-        process = _CONTEXT.Process(target=_run, args=(arguments, cwd, dict(environment), outputs))
-        process.start()
+        outputs = Path(folder, "stdout"), Path(folder, "stderr")
+        process = start(arguments, cwd, environment, outputs)
         process.join()
         assert process.exitcode is not None
         return subprocess.CompletedProcess(arguments, process.exitcode, *(path.read_text("utf-8") for path in outputs))
 
 
-def _run(arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], outputs: Sequence[Path]) -> None:
+def _run(
+    arguments: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    outputs: tuple[Path, Path],
+    change: Callable[[], None],
+) -> None:
     for number, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
     sys.argv = ["notsoclevr", *arguments]
+    change()
     from notsoclevr.cli import main
 
     main()

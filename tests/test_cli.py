@@ -6,15 +6,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 import pytest
 
 from notsoclevr.dataset import Dataset, save_dataset
 
+from . import preloaded
 from .conftest import Run, shrink, store_uri
+from .soak.processes import wait_until
 
 TRAIN = ("train", "--model", "coordconv_regressor", "--split", "uniform")
 
@@ -154,17 +158,28 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(command: Run, project: 
     assert [path.name for path in (project / "data").glob(".*")] == []
 
 
+def start_training(project: Path, change: Callable[[], None] = preloaded.nothing) -> tuple[ForkServerProcess, Path]:
+    """Start a training, and return its process and what it writes to stderr."""
+    outputs = project / "stdout", project / "stderr"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return preloaded.start(TRAIN, project, environment, outputs, change), outputs[1]
+
+
+def kill_when(said: str, training: ForkServerProcess, stderr: Path, how: int) -> None:
+    """Kill a training when it has written this to stderr."""
+    assert wait_until(lambda: training.exitcode is not None or (stderr.exists() and said in stderr.read_text()), 240)
+    assert training.pid is not None
+    os.kill(training.pid, how)
+    training.join()
+    assert training.exitcode in (-how, 128 + how)
+
+
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGTERM, "KILLED"), (signal.SIGKILL, "KILLED")])
 def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, how: int, status: str) -> None:
     from mlflow import MlflowClient
 
-    shrink(project / "params.yaml", epochs=36)  # measured, and a line written, after every third
-    arguments = [sys.executable, "-m", "notsoclevr", *TRAIN]
-    with subprocess.Popen(arguments, cwd=project, stderr=subprocess.PIPE, text=True) as training:
-        assert training.stderr is not None
-        assert re.search(r"epoch \d+/36", training.stderr.readline())
-        training.send_signal(how)
-    assert training.returncode != 0
+    shrink(project / "params.yaml", epochs=120)  # not over before it is stopped
+    kill_when("epoch 10/120", *start_training(project), how)
     assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
 
     shrink(project / "params.yaml", epochs=1)
@@ -175,21 +190,19 @@ def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, ho
     assert sorted(run.info.status for run in client.search_runs(experiments)) == sorted(["FINISHED", status])
 
 
-SAVES_FOR_EVER = """
-import sys, time
-from notsoclevr.cells import files
-files.save = lambda *_: (print("saving", file=sys.stderr, flush=True), time.sleep(600))
-from notsoclevr.cli import main
-main()
-"""
+def save_for_ever() -> None:
+    """Let a cell be written, and the process stay where it is before it is in its place."""
+    from notsoclevr.cells import files
+
+    def save(*_: object) -> None:
+        print("saving", file=sys.stderr, flush=True)
+        sleep(600)
+
+    files.save = save
 
 
 def test_what_a_training_killed_while_it_saved_leaves_is_no_cell_and_is_cleared(project: Path, command: Run) -> None:
-    arguments = [sys.executable, "-c", SAVES_FOR_EVER, *TRAIN]
-    with subprocess.Popen(arguments, cwd=project, stderr=subprocess.PIPE, text=True) as training:
-        assert training.stderr is not None
-        assert "saving\n" in training.stderr
-        training.kill()
+    kill_when("saving\n", *start_training(project, save_for_ever), signal.SIGKILL)
     cell = project / "results" / "coordconv_regressor-uniform"
     assert list((project / "results").rglob("*")) == [cell]
     assert len(list(project.glob(".*.part"))) == 1
@@ -232,13 +245,15 @@ def test_a_training_that_diverges_is_one_line(project: Path, command: Run) -> No
 
 def test_a_terminal_gets_a_bar(project: Path) -> None:
     import pty
+    import select
     import termios
 
     main, other = pty.openpty()
     termios.tcsetwinsize(other, (24, 120))
-    training = subprocess.Popen(
-        [sys.executable, "-m", "notsoclevr", *TRAIN, "--epochs", "2"], cwd=project, stderr=other, stdout=other
-    )
+    terminal = Path(os.ttyname(other))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    training = preloaded.start((*TRAIN, "--epochs", "2"), project, environment, (terminal, terminal))
+    assert select.select([main], [], [], 240)[0]  # it has opened the terminal
     os.close(other)
     shown = b""
     while True:
@@ -246,8 +261,8 @@ def test_a_terminal_gets_a_bar(project: Path) -> None:
             shown += os.read(main, 4096)
         except OSError:  # the other end is closed
             break
-    training.wait()
-    assert training.returncode == 0
+    training.join()
+    assert training.exitcode == 0
     text = shown.decode()
     assert "coordconv_regressor-uniform |" in text
     assert "100%" in text
