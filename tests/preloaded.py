@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-_CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT = multiprocessing.get_context("forkserver")
 # nothing of them is used before it forks, so it may
-_CONTEXT.set_forkserver_preload(
+CONTEXT.set_forkserver_preload(
     [
         "keras",
         "mlflow.tensorflow",
@@ -45,7 +45,7 @@ def start(
         outputs: Files, or a terminal, for its stdout and stderr.
         change: Called in the process first, a function of a module.
     """
-    process = _CONTEXT.Process(target=_run, args=(arguments, cwd, dict(environment), outputs, change))
+    process = CONTEXT.Process(target=_run, args=(arguments, cwd, dict(environment), outputs, change))
     process.start()
     return process
 

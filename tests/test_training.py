@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import os
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any
@@ -13,12 +13,13 @@ import pytest
 
 from notsoclevr import training
 from notsoclevr.config import load
-from notsoclevr.dataset import Dataset, SplitDataset
+from notsoclevr.dataset import Dataset, SplitDataset, generate
 from notsoclevr.evaluation import Canvas, score, summarise
 from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS
 from notsoclevr.splits import Quadrant
 
+from . import preloaded
 from .conftest import ROOT
 
 CORNER = Quadrant(corner="lower_right", boundary=6)
@@ -157,33 +158,23 @@ def test_the_network_answers_as_keras_says(small: SplitDataset) -> None:
     np.testing.assert_allclose(trained.outputs, trained.network.predict(inputs, verbose=0), rtol=1e-4, atol=1e-4)
 
 
-PINNED = """
-import os, sys, hashlib
-os.sched_setaffinity(0, {int(cpu) for cpu in sys.argv[1].split(",")})
-from tests.test_training import experiment, few_tested, training, SHOWCASE
-from notsoclevr.dataset import generate
-training.import_tensorflow()
-for model in ("coordconv_classifier", "strided_regressor"):
-    trained = training.train(experiment(model, epochs=1, batch_size=32), few_tested(generate()), SHOWCASE)
-    bits = b"".join(each.tobytes() for each in (*trained.network.get_weights(), trained.outputs))
-    print(hashlib.sha256(bits).hexdigest())
-"""
+def train_pinned(cores: list[int]) -> list[str]:
+    """Return a digest of two trained networks and their answers."""
+    os.sched_setaffinity(0, cores)
+    training.import_tensorflow()
+    digests = []
+    for model in ("coordconv_classifier", "strided_regressor"):
+        trained = training.train(experiment(model, epochs=1, batch_size=32), few_tested(generate()), SHOWCASE)
+        bits = b"".join(each.tobytes() for each in (*trained.network.get_weights(), trained.outputs))
+        digests.append(hashlib.sha256(bits).hexdigest())
+    return digests
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="takes two cores")
 def test_the_number_of_cores_changes_no_bit() -> None:
     cores = sorted(os.sched_getaffinity(0))[:2]
-    seen = [
-        subprocess.Popen(
-            [sys.executable, "-c", PINNED, ",".join(map(str, pinned))],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for pinned in (cores[:1], cores)
-    ]
-    one, two = (process.communicate()[0].split() for process in seen)
+    with ProcessPoolExecutor(2, preloaded.CONTEXT, max_tasks_per_child=1) as pool:
+        one, two = pool.map(train_pinned, (cores[:1], cores))
     assert len(set(one)) == 2  # of the two models
     assert one == two
 

@@ -16,25 +16,13 @@ from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
 from notsoclevr.tracking import connect
 
-from ..conftest import make_project, store_uri
+from ..conftest import make_project, run_command, store_uri
 from ..fabricated import fabricate
 from ..soak.kills import free_port, healthy
 from ..soak.processes import wait_until
 from .browser import Browser, agrees, needs_chromium
 
 pytestmark = needs_chromium
-
-TRACK_AND_EVALUATE = """
-import sys
-from pathlib import Path
-from notsoclevr import stages
-from notsoclevr.cells import files
-from notsoclevr.config import load
-root = Path(sys.argv[1])
-cells, missing = files.load_matrix(root / "results", load(root / "params.yaml"))
-stages.track(root, cells)
-stages.evaluate(root, cells, missing)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +31,14 @@ def tracked(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     root = make_project(tmp_path_factory.mktemp("mlflow"), full)
     uri, config, model = store_uri(root), load(root / "params.yaml"), "deconv_painter"
     fabricate(root / "results", model, config.splits["quadrant"], config.models[model], epochs=1, pictures=True)
-    finished = subprocess.run(
-        [sys.executable, "-c", TRACK_AND_EVALUATE, root], capture_output=True, text=True, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
+    for command in ("track", "evaluate"):
+        finished = run_command(root, command)
+        assert finished.returncode == 0, finished.stderr
     port = free_port()
-    command = f"{sys.executable} -m mlflow ui --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri {uri}"
+    serve = f"{sys.executable} -m mlflow ui --host 127.0.0.1 --port {port} --workers 1 --backend-store-uri {uri}"
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # processes for what is not used here
     with (root / "ui.log").open("wb") as log:
-        process = subprocess.Popen(command.split(), env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(serve.split(), env=environment, stdout=log, stderr=log, start_new_session=True)
     assert wait_until(lambda: healthy(port), 120)
     yield f"http://127.0.0.1:{port}", root
     os.killpg(process.pid, 15)

@@ -77,15 +77,15 @@ def test_a_failure_is_a_row(home: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_study_runs_what_it_lacks_and_nothing_else(home: Path) -> None:
-    path = write_study(home, BLOCK)
+    path = write_study(home, BLOCK | {"seed": 0})
     done = run_command(home, "study", str(path), "--workers", "1")
     assert done.returncode == 0, done.stderr
-    assert "tried 2/2" in done.stderr
+    assert "tried 1/1" in done.stderr
     first = load_rows(path.with_name("results.csv"))
     assert (path.with_name("summary.csv")).exists()
     parents, children = study_runs(home)
     assert [run.info.status for run in parents] == ["FINISHED"]
-    assert sorted(run.data.params["seed"] for run in children) == ["0", "1"]
+    assert sorted(run.data.params["seed"] for run in children) == ["0"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parents[0].info.run_id}
     about = parents[0].data.tags["mlflow.note.content"]
     assert about
@@ -96,17 +96,17 @@ def test_a_study_runs_what_it_lacks_and_nothing_else(home: Path) -> None:
     # one that works, and one that cannot: no machine has the memory
     settings = {"models.deconv_painter.width": 10**18}
     failing = {"variant": "failing", "model": "deconv_painter", "split": "uniform", "seed": 0, "settings": settings}
-    write_study(home, BLOCK | {"seed": [0, 1, 2]}, failing)
+    write_study(home, BLOCK, failing)
     done = run_command(home, "study", str(path), "--workers", "1")
     assert done.returncode == 1
-    assert "results.csv: 1 of 4 experiments failed" in done.stderr
+    assert "results.csv: 1 of 3 experiments failed" in done.stderr
     rows = load_rows(path.with_name("results.csv"))
     assert rows[: len(first)].equals(first)
-    assert [*rows["variant"]] == ["tiny", "tiny", "tiny", "failing"]
-    assert [*(rows["error"] != "")] == [False, False, False, True]
+    assert [*rows["variant"]] == ["tiny", "tiny", "failing"]
+    assert [*(rows["error"] != "")] == [False, False, True]
     parents, children = study_runs(home)
     assert len(parents) == 1
-    assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
+    assert sorted(run.info.status for run in children) == ["FAILED", "FINISHED", "FINISHED"]
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
