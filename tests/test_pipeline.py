@@ -49,10 +49,12 @@ def status(clone: Path) -> set[str]:
     return set(json.loads(run(clone, "dvc", "status", "--json", "dvc.yaml").stdout))
 
 
-def tracked(clone: Path, *names: str) -> list[Any]:
-    client = MlflowClient(store_uri(clone))
-    known = [e.experiment_id for e in client.search_experiments() if not names or e.name in names]
-    return list(client.search_runs(known))
+def runs_of(client: MlflowClient) -> list[Any]:
+    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
+
+
+def tracked(clone: Path) -> list[Any]:
+    return runs_of(MlflowClient(store_uri(clone)))
 
 
 # Python runs a module of this name as it starts: each stage lists the modules that it has imported as it ends.
@@ -202,7 +204,8 @@ def test_a_cell_that_fails_is_named_and_the_others_are_kept(clone: Path) -> None
 
 def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     """Of the cell that failed above. What is left is done by the next."""
-    before = len(tracked(clone))
+    client = MlflowClient(store_uri(clone))
+    before = len(runs_of(client))
     params = (clone / "params.yaml").read_text()
     change(clone, "coordconv_regressor", epochs=10_000)  # not over before it is stopped
     (clone / ".dvc" / "tmp" / "rwlock").write_text("")  # as a `dvc repro` killed while it wrote it leaves it
@@ -212,7 +215,7 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
     }
     with subprocess.Popen(command, cwd=clone, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: len(tracked(clone)) == before + 1)
+        wait_until(lambda: len(runs_of(client)) == before + 1)
         process.send_signal(signal.SIGINT)
         assert process.stderr and process.stderr.read().endswith("notsoclevr: stopped\n")
     assert process.returncode == 130
