@@ -60,11 +60,29 @@ def test_a_budget_stretches_the_epochs(tmp_path: Path) -> None:
     block = BLOCK | {"settings": epochs, "seed": 7, "split": "quadrant", "budget": [0.25, 1, 4]}
     study = make_study(tmp_path, block)
     recipes = [training.experiment.recipe for training in study.trainings]
-    assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(1, 0), (3, 1), (12, 1)]
+    assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(1, 0), (3, 1), (12, 4)]
     assert [training.settings for training in study.trainings] == ["budget=0.25", "budget=1.0", "budget=4.0"]
     usual = make_study(tmp_path, block | {"budget": 1}).trainings[0]
     assert usual.key == study.trainings[1].key
     assert usual.settings == ""
+
+
+def test_a_budget_may_go_with_other_settings(tmp_path: Path) -> None:
+    share, epochs = "splits.uniform.train_share", "models.coordconv_regressor.epochs"
+    pairs = [{share: 0.1, epochs: 3, "budget": 8}, {share: 0.8, epochs: 3}]
+    study = make_study(tmp_path, BLOCK | {"settings": pairs, "seed": 7, "split": "uniform"})
+    assert [training.experiment.recipe.epochs for training in study.trainings] == [24, 3]
+    assert study.trainings[0].settings == "budget=8 train_share=0.1"
+
+
+def test_budgets_that_are_as_many_epochs_are_one_experiment(tmp_path: Path) -> None:
+    epochs = {"models.coordconv_regressor.epochs": 2, "models.coordconv_regressor.warmup_epochs": 0}
+    block = BLOCK | {"settings": epochs, "seed": 7, "split": "uniform", "budget": [0.25, 0.5, 1]}
+    study = make_study(tmp_path, block)
+    assert [training.experiment.recipe.epochs for training in study.trainings] == [1, 2]
+    assert [training.settings for training in study.trainings] == ["budget=0.25", "budget=1.0"]
+    with pytest.raises(StudyError, match="is the same experiment as"):
+        make_study(tmp_path, block | {"budget": [1, 1]})
 
 
 def test_settings_at_the_top_hold_for_all_blocks_that_do_not_say_otherwise(tmp_path: Path) -> None:
@@ -156,6 +174,8 @@ def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:
         ({"budget": 0}, "experiments.0.budget is 0; input should be greater than 0"),
         ({"budget": []}, "experiments.0.budget is an empty list"),
         ({"budget": "x"}, "experiments.0.budget is 'x'; "),
+        ({"settings": {"budget": [1, 0]}}, "experiments.0.settings.budget is 0; it takes a number above 0"),
+        ({"settings": [{"budget": "x"}]}, "experiments.0.settings.budget is 'x'; it takes a number above 0"),
     ],
 )
 def test_bad_blocks_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -187,7 +207,7 @@ def test_an_experiment_of_two_blocks_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "edit", [{"schedule": "steps", "warmup_epochs": 0}, {"epochs": 1}, {"epochs": 8, "warmup_epochs": 8}]
+    "edit", [{"schedule": "steps", "warmup_epochs": 0, "epochs": 1}, {"epochs": 1}, {"epochs": 8, "warmup_epochs": 8}]
 )
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
 def test_a_recipe_may_be_edited_without_breaking_a_study(tmp_path: Path, path: Path, edit: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ and a block stands for every combination of them:
 
 is 2 x 3 x 2 = 12 experiments. A setting is named by its path in params.yaml; what is not named is as it stands there.
 `settings` may also be a list of such mappings, for settings that change together. `budget: [0.25, 1, 4]` trains for a
-quarter of the epochs, for as many as there are, and for four times as many; the schedule is stretched.
+quarter of the epochs, for as many as there are, and for four times as many; the schedule and its warm-up are stretched.
+In a mapping of `settings` it is the budget of these settings. Budgets that are as many epochs are one experiment.
 
 `about` in a block says what its variant asks; one block of a variant is enough to say it.
 
@@ -69,14 +70,18 @@ class _Block:
                 raise ValueError(f"{name} is an empty list; it takes at least one value")
         one_each = [("models", _as_list(self.model)), ("splits", _as_list(self.split))]
         sections = tuple(f"{section}.{names[0]}." for section, names in one_each if len(names) == 1)
-        if foreign := [name for name in settings if not name.startswith(sections)]:
+        if foreign := [name for name in settings if not name.startswith(sections) and name != BUDGET]:
             wanted = "models.<model>.<setting> or splits.<split>.<setting>, of the one model or split of its block"
             raise ValueError(f"settings.{foreign[0]} is no setting here; it takes {wanted}")
+        for mapping in _as_list(self.settings):
+            for budget in _as_list(mapping.get(BUDGET, self.budget)):
+                if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
+                    raise ValueError(f"settings.{BUDGET} is {budget!r}; it takes a number above 0")
 
     def combinations(self) -> Iterator[tuple[str, str, int, Mapping[str, Any]]]:
         """Yield model, split, seed and settings, the budget among them, of every experiment."""
         for own in _as_list(self.settings):
-            settings = own | {BUDGET: self.budget}
+            settings = own | {BUDGET: own.get(BUDGET, self.budget)}
             axes = (self.model, self.split, self.seed, *settings.values())
             for model, split, seed, *values in itertools.product(*map(_as_list, axes)):
                 yield model, split, seed, dict(zip(settings, values, strict=True))
@@ -207,6 +212,7 @@ def load_study(path: Path, root: Path) -> Study:
         alike.setdefault((variant, model, split), []).append(settings)
     varied = {kind: _varied(settings) for kind, settings in alike.items()}
     trainings: dict[str, Training] = {}
+    budgets: dict[str, float] = {}
     for variant, model, split, seed, settings in chosen:
         own = [name for name in settings if name in varied[variant, model, split]]
         for_all = {name.replace("models.*", f"models.{model}"): value for name, value in file.settings.items()}
@@ -221,21 +227,23 @@ def load_study(path: Path, root: Path) -> Study:
             squares=file.squares,
         )
         if twin := trainings.get(training.key):
+            if twin.variant == variant and budgets[training.key] != settings[BUDGET]:
+                continue
             raise StudyError(
                 f"{path}: {training.name} of {variant} is the same experiment as {twin.name} of {twin.variant}; "
                 f"once is enough"
             )
-        trainings[training.key] = training
+        trainings[training.key], budgets[training.key] = training, settings[BUDGET]
     variants = {block.variant: block.about for block in file.experiments if block.about}
     return Study(path=path, about=file.about, variants=variants, trainings=list(trainings.values()))
 
 
 def _stretched(recipe: Recipe, budget: float) -> Recipe:
-    """Return a recipe with so many times its epochs, and no more warm-up than leaves one of them."""
+    """Return a recipe with so many times its epochs and its warm-up, which leaves one of them."""
     if budget == 1:
         return recipe
     epochs = max(1, round(recipe.epochs * budget))
-    return replace(recipe, epochs=epochs, warmup_epochs=min(recipe.warmup_epochs, epochs - 1))
+    return replace(recipe, epochs=epochs, warmup_epochs=min(round(recipe.warmup_epochs * budget), epochs - 1))
 
 
 def _as_list(value: Any) -> list[Any]:
