@@ -95,6 +95,11 @@ def make_project(folder: Path, full: dataset.Dataset) -> Path:
     return folder
 
 
+def inherited() -> dict[str, str]:
+    """Return the variables of this process without those of MLflow."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+
+
 def run_command(
     folder: Path, *arguments: str, cwd: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -102,13 +107,12 @@ def run_command(
 
     A command that needs TensorFlow or MLflow is forked from a process that has imported them, which takes ten seconds.
     """
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     if {"train", "evaluate", "track"} & set(arguments[:1]):
-        return preloaded.run(arguments, cwd or folder, inherited | environment)
+        return preloaded.run(arguments, cwd or folder, inherited() | environment)
     return subprocess.run(
         [sys.executable, "-m", "notsoclevr", *arguments],
         cwd=cwd or folder,
-        env=inherited | environment,
+        env=inherited() | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -17,7 +17,7 @@ import pytest
 from notsoclevr.dataset import Dataset, save_dataset
 
 from . import preloaded
-from .conftest import Run, shrink, store_uri
+from .conftest import Run, inherited, shrink, store_uri
 from .soak.processes import wait_until
 
 TRAIN = ("train", "--model", "coordconv_regressor", "--split", "uniform")
@@ -161,8 +161,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(command: Run, project: 
 def start_training(project: Path, change: Callable[[], None] = preloaded.nothing) -> tuple[ForkServerProcess, Path]:
     """Start a training, and return its process and what it writes to stderr."""
     outputs = project / "stdout", project / "stderr"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    return preloaded.start(TRAIN, project, environment, outputs, change), outputs[1]
+    return preloaded.start(TRAIN, project, inherited(), outputs, change), outputs[1]
 
 
 def kill_when(said: str, training: ForkServerProcess, stderr: Path, how: int) -> None:
@@ -227,6 +226,7 @@ def test_examples_of_another_split_than_params_says_are_refused(project: Path, c
     assert "uniform.npz: is not divided as params.yaml says" in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert command("split").returncode == 0
+    assert command(*TRAIN).returncode == 0
     with np.load(project / "data" / "uniform.npz") as file:
         arrays = dict(file)
     arrays["test_coordinates"][3] = 255
@@ -250,8 +250,7 @@ def test_a_terminal_gets_a_bar(project: Path) -> None:
     main, other = pty.openpty()
     termios.tcsetwinsize(other, (24, 120))
     terminal = Path(os.ttyname(other))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    training = preloaded.start((*TRAIN, "--epochs", "2"), project, environment, (terminal, terminal))
+    training = preloaded.start((*TRAIN, "--epochs", "2"), project, inherited(), (terminal, terminal))
     assert select.select([main], [], [], 240)[0]  # it has opened the terminal
     os.close(other)
     shown = b""

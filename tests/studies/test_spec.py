@@ -175,6 +175,8 @@ def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:
         ({"budget": []}, "experiments.0.budget is an empty list"),
         ({"budget": "x"}, "experiments.0.budget is 'x'; "),
         ({"settings": {"budget": [1, 0]}}, "experiments.0.settings.budget is 0; it takes a number above 0"),
+        ({"settings": {"budget": float("inf")}}, "experiments.0.settings.budget is inf; it takes a number above 0"),
+        ({"settings": {"budget": True}}, "experiments.0.settings.budget is True; it takes a number above 0"),
         ({"settings": [{"budget": "x"}]}, "experiments.0.settings.budget is 'x'; it takes a number above 0"),
     ],
 )

@@ -79,9 +79,8 @@ def _chosen(space: Space, rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _exact(space: Space, lines: Sequence[Mapping[str, str]]) -> str:
-    return (
-        f"{sum(_is_exact(space, line) for line in lines)} of {len(lines)}" if lines else NONE
-    )  # no interval: trials are not independent
+    """Return how many of how many trials are exact; without an interval, since they are not independent."""
+    return f"{sum(_is_exact(space, line) for line in lines)} of {len(lines)}" if lines else NONE
 
 
 def _is_exact(space: Space, line: Mapping[str, str]) -> bool:

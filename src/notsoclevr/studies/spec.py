@@ -29,6 +29,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -74,8 +75,8 @@ class _Block:
             wanted = "models.<model>.<setting> or splits.<split>.<setting>, of the one model or split of its block"
             raise ValueError(f"settings.{foreign[0]} is no setting here; it takes {wanted}")
         for mapping in _as_list(self.settings):
-            for budget in _as_list(mapping.get(BUDGET, self.budget)):
-                if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
+            for budget in _as_list(mapping.get(BUDGET, 1)):
+                if type(budget) not in (int, float) or not 0 < budget < math.inf:
                     raise ValueError(f"settings.{BUDGET} is {budget!r}; it takes a number above 0")
 
     def combinations(self) -> Iterator[tuple[str, str, int, Mapping[str, Any]]]:
