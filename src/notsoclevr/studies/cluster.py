@@ -24,7 +24,7 @@ SETTINGS: dict[str, Any] = {  # of Dask, for workers on this machine
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.preload": ["notsoclevr.studies.worker"],  # for its dask_setup
-    # Dask's own but for MALLOC_TRIM_THRESHOLD_, with which every large tensor is new memory: up to a fifth of the time
+    # Dask's own but for MALLOC_TRIM_THRESHOLD_, with which every large tensor is new memory, which takes time
     "distributed.nanny.pre-spawn-environ": dict.fromkeys(
         ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), 1
     ),
