@@ -1,14 +1,15 @@
 """What CoordConv2D costs, next to a plain Conv2D and to concatenation.
 
-    python benchmarks/layer.py
+    python benchmarks/layer.py [--batch 32]
 
-Times a forward pass and a training step of a single layer with ReLU, batch 32, in TensorFlow graphs: the
-step takes gradients for the weights, and for the inputs unless these are an image, and updates the weights.
-Layers take turns, a call each in random order, so that whatever else the machine does meets all of them; a
-time is the median over all rounds, a ratio the median of the ratios within a round. Prints a table and writes
-benchmarks/layer.csv. Under two minutes.
+Times a forward pass and a training step of a single layer with ReLU, in graphs of TensorFlow, or compiled by JAX
+with KERAS_BACKEND=jax: the step takes gradients for the weights, and for the inputs unless these are an image, and
+updates the weights. Layers take turns, a call each in random order, so that whatever else the machine does meets
+all of them; a time is the median over all rounds, a ratio the median of the ratios within a round. Prints a table
+and writes benchmarks/layer.csv, with JAX layer_jax.csv. Under two minutes.
 """
 
+import argparse
 import csv
 import os
 import time
@@ -16,16 +17,15 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from coordconv import CoordConv2D
 
-BATCH = 32
+BACKEND = keras.backend.backend()
 SECONDS_A_SIZE = 8
 # Height, width, channels, filters, kernel size, whether the inputs are an image (no gradient is needed).
 SIZES = [
@@ -66,8 +66,11 @@ LAYERS = {"plain": keras.layers.Conv2D, "coordconv": CoordConv2D, "concatenation
 KINDS = ("forward", "training step")
 
 
-def forward_and_step(layer, inputs, is_image):
-    """Return a function for the forward pass and one for the training step, both of no arguments."""
+def in_tensorflow(layer, inputs, is_image):
+    """Return two compiled functions of no arguments, forward pass and training step, that wait for their result."""
+    import tensorflow as tf
+
+    inputs = tf.constant(inputs)
     signature = [tf.TensorSpec((None, *inputs.shape[1:]), tf.float32)]
 
     @tf.function(input_signature=signature)
@@ -86,25 +89,51 @@ def forward_and_step(layer, inputs, is_image):
             weight.assign_sub(0.01 * gradient)
         return loss if is_image else inputs_gradient
 
-    return lambda: forward(inputs), lambda: step(inputs)
+    return lambda: forward(inputs).numpy(), lambda: step(inputs).numpy()
+
+
+def in_jax(layer, inputs, is_image):
+    """Return the same two functions, compiled by JAX."""
+    import jax
+
+    inputs = jax.numpy.asarray(inputs)
+    weights = [weight.value for weight in layer.trainable_weights]
+
+    @jax.jit
+    def forward(weights, inputs):
+        return layer.stateless_call(weights, [], inputs)[0]
+
+    @jax.jit
+    def step(weights, inputs):
+        def loss(weights, inputs):
+            return ops.mean(ops.square(forward(weights, inputs)))
+
+        gradients, *inputs_gradient = jax.grad(loss, (0,) if is_image else (0, 1))(weights, inputs)
+        new = [weight - 0.01 * gradient for weight, gradient in zip(weights, gradients, strict=True)]
+        return new, inputs_gradient
+
+    wait = jax.block_until_ready
+    return lambda: wait(forward(weights, inputs)), lambda: wait(step(weights, inputs))
+
+
+COMPILED = {"tensorflow": in_tensorflow, "jax": in_jax}
 
 
 def milliseconds(function):
-    """Time one call, the result of which has to be there."""
+    """Time one call."""
     start = time.perf_counter()
-    function().numpy()
+    function()
     return 1000 * (time.perf_counter() - start)
 
 
-def measure(height, width, channels, filters, kernel_size, is_image):
+def measure(batch, height, width, channels, filters, kernel_size, is_image):
     """Return {kind: array (rounds, layers)} of milliseconds."""
-    values = np.random.default_rng(0).normal(size=(BATCH, height, width, channels))
-    inputs = tf.constant(values, tf.float32)
+    inputs = np.random.default_rng(0).normal(size=(batch, height, width, channels)).astype("float32")
     functions = {kind: [] for kind in KINDS}
     for layer_class in LAYERS.values():
         layer = layer_class(filters, kernel_size, padding="same", activation="relu")
         layer.build(inputs.shape)
-        for kind, function in zip(KINDS, forward_and_step(layer, inputs, is_image), strict=True):
+        for kind, function in zip(KINDS, COMPILED[BACKEND](layer, inputs, is_image), strict=True):
             for _ in range(3):
                 function()
             functions[kind].append(function)
@@ -133,25 +162,28 @@ def summary(ratios):
 
 def main():
     """Measure every size, print the table and write it."""
-    print(f"batch {BATCH}, TensorFlow {tf.__version__}, Keras {keras.__version__}, {os.cpu_count()} cores")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=32)
+    batch = parser.parse_args().batch
+    print(f"batch {batch}, {BACKEND}, Keras {keras.__version__}, {os.cpu_count()} cores")
     print(f"{'':29}{'':15}{'milliseconds':^42}{'times plain':^28}")
     print(f"{'size':29}{'':15}" + "".join(f"{n:>14}" for n in (*LAYERS, "coordconv", "concatenation")))
     rows = []
     for size in SIZES:
         height, width, channels, filters, kernel_size, _ = size
-        for kind, times in measure(*size).items():
+        for kind, times in measure(batch, *size).items():
             medians = np.median(times, axis=0)
             ratios = np.median(times / times[:, :1], axis=0)[1:]
             name = f"{height}x{width}x{channels} -> {filters}, {kernel_size}x{kernel_size}"
             numbers = "".join(f"{value:14.2f}" for value in medians) + "".join(f"{r:14.3f}" for r in ratios)
             print(f"{name:29}{kind:15}{numbers}", flush=True)
-            row = [kind, BATCH, height, width, channels, filters, kernel_size, len(times)]
+            row = [kind, batch, height, width, channels, filters, kernel_size, len(times)]
             rows.append([*row, *(f"{m:.3f}" for m in medians), *(f"{r:.3f}" for r in ratios)])
     print("\n".join(summary([[row[0], *row[-2:]] for row in rows])))
     header = ["kind", "batch", "height", "width", "channels", "filters", "kernel_size", "rounds"]
     header += [f"{name}_ms" for name in LAYERS]
     header += ["coordconv_over_plain", "concatenation_over_plain"]
-    path = Path(__file__).with_suffix(".csv")
+    path = Path(__file__).with_name("layer.csv" if BACKEND == "tensorflow" else "layer_jax.csv")
     temporary = path.with_name(".layer.part.csv")
     with temporary.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *rows])

@@ -30,13 +30,14 @@ def test_compares_layers_that_compute_the_same(benchmark):
 
 def test_measures_every_layer_in_every_round(benchmark):
     benchmark["measure"].__globals__["SECONDS_A_SIZE"] = 0.05
-    for times in benchmark["measure"](6, 4, 2, 3, 1, False).values():
+    for times in benchmark["measure"](2, 6, 4, 2, 3, 1, False).values():
         assert times.shape[1] == len(benchmark["LAYERS"]) == 3
         assert np.all(times > 0)
 
 
-def test_the_guide_has_the_numbers_of_the_table(benchmark):
-    with (ROOT / "benchmarks" / "layer.csv").open(newline="") as file:
+@pytest.mark.parametrize("name", ["layer", "layer_jax"])
+def test_the_guide_has_the_numbers_of_the_table(benchmark, name):
+    with (ROOT / "benchmarks" / f"{name}.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * len(benchmark["SIZES"])
     columns = ("kind", "coordconv_over_plain", "concatenation_over_plain")

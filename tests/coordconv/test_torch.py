@@ -12,6 +12,8 @@ if keras.backend.backend() != "torch":
 import torch
 from torch import nn
 
+DEVICE = keras.ops.zeros(1).device  # where Keras puts its weights
+
 
 def network(seed=0):
     """NCHW. The CoordConv2D is built, so that its weights are there before its first call, under a name that stays."""
@@ -25,7 +27,7 @@ def network(seed=0):
         nn.AdaptiveMaxPool2d(1),
         nn.Flatten(),
         nn.Linear(16, 2),
-    )
+    ).to(DEVICE)
 
 
 def pixels(number, seed):
@@ -34,7 +36,7 @@ def pixels(number, seed):
     places = np.column_stack([random.integers(9, size=number), random.integers(12, size=number)])
     images = np.zeros((number, 1, 9, 12), "float32")
     images[np.arange(number), 0, *places.T] = 1
-    return torch.tensor(images), torch.tensor(places / [4, 5.5] - 1, dtype=torch.float32)
+    return torch.tensor(images, device=DEVICE), torch.tensor(places / [4, 5.5] - 1, dtype=torch.float32, device=DEVICE)
 
 
 def test_its_weights_are_among_the_parameters():
@@ -69,9 +71,10 @@ def test_trained_saved_and_loaded(tmp_path):
 
 def test_coordinates_of_your_own_are_nchw_too():
     layer = network()[2]
-    inputs, grid = torch.randn(3, 8, 9, 12), torch.randn(3, 2, 9, 12, requires_grad=True)
+    inputs = torch.randn(3, 8, 9, 12, device=DEVICE)
+    grid = torch.randn(3, 2, 9, 12, device=DEVICE, requires_grad=True)
     outputs = layer(inputs, coordinates=grid)
-    kernel, coord_kernel = (torch.tensor(weight.numpy()[0, 0]) for weight in (layer.kernel, layer.coord_kernel))
+    kernel, coord_kernel = (weight.value[0, 0].detach() for weight in (layer.kernel, layer.coord_kernel))
     expected = torch.einsum("bchw,cf->bfhw", inputs, kernel) + torch.einsum("bdhw,df->bfhw", grid, coord_kernel)
     torch.testing.assert_close(outputs, torch.relu(expected), rtol=1e-4, atol=1e-5)
     outputs.sum().backward()
