@@ -257,9 +257,10 @@ def markdown(judged: Sequence[Judged]) -> str:
         "",
         "What was published, and what our rows say to it. The claims and the tests that decide them stand in",
         f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row,",
-        "and of a share of runs its 95 % interval. What is needed follows from what was published by the rules at the",
-        "head of that file: a figure, for one, is met within 5 points. The tutorial counts rows and columns of a",
-        "regression one by one: where a share s of them is right, so are between s squared and s of the positions.",
+        "and of a share of runs its 95 % interval. What is needed follows from what was published, by the rules at the",
+        "head of that file: a figure, for one, is met by ours if it is within 5 points of it. The tutorial counts rows",
+        "and columns of a regression one by one. Where a share s of them is right, s squared of the positions are if the",
+        "two are independent, and s if they are always right together.",
         "",
     ]
     ledger = records(judged)
