@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from time import perf_counter, sleep
 
+import click
 import numpy as np
 import pytest
 
+from notsoclevr import cli
 from notsoclevr.dataset import Dataset, save_dataset
 
 from . import preloaded
@@ -28,6 +31,15 @@ def test_commands_are_listed(command: Run) -> None:
     for name in ("generate", "split", "train", "evaluate", "track"):
         assert name in shown
         assert command(name, "--help").returncode == 0
+
+
+def test_a_terminal_without_a_character_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = TextIOWrapper(BytesIO(), "latin-1")
+    monkeypatch.setattr(sys, "stdout", shown)
+    with pytest.raises(SystemExit) as ended:
+        cli._Group(commands={"show": click.Command("show", callback=lambda: print("a \u2013 b"))}).main(["show"])
+    shown.seek(0)
+    assert (ended.value.code, shown.read()) == (0, "a ? b\n")
 
 
 def test_help_needs_no_repository(command: Run, tmp_path_factory: pytest.TempPathFactory) -> None:

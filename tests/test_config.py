@@ -122,6 +122,12 @@ def test_warmup_fits_into_the_epochs(tmp_path: Path, content: Any) -> None:
         load(tmp_path, content)
 
 
+def test_coordinates_are_those_of_the_canvas_not_of_a_padded_one(tmp_path: Path, content: Any) -> None:
+    content["models"]["strided_regressor"] |= {"padding": "reflect", "coordinate_layers": "first"}
+    with pytest.raises(StudyError, match=r"padding is reflect; with coordinate_layers first it takes same"):
+        load(tmp_path, content)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -112,6 +112,11 @@ def test_a_dataset_is_no_split(full: Dataset, tmp_path: Path) -> None:
         dataset.load_split(tmp_path / "quadrant.npz")
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        dataset.load_dataset(tmp_path)
+
+
 def test_a_failed_write_leaves_the_old_file(full: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "d.npz"
     dataset.save_dataset(path, full)

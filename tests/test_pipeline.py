@@ -240,16 +240,15 @@ def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
         sleep(0.1)
 
 
-# A DVC that takes a second to end when it is stopped.
+# A DVC that takes a second to end after its stage has.
 SLOW_DVC = """\
-import pathlib, signal, time
-def end(*_):
-    time.sleep(1)
-    pathlib.Path("whole").touch()
-    raise SystemExit(1)
-signal.signal(signal.SIGINT, end)
+import pathlib, subprocess, time
+stage = subprocess.Popen(["sleep", "60"])
 pathlib.Path("begun").touch()
-time.sleep(60)
+stage.wait()
+time.sleep(1)
+pathlib.Path("whole").touch()
+raise SystemExit(1)
 """
 CALLS_IT = """\
 import pathlib, sys
@@ -262,7 +261,11 @@ pipeline._call_dvc(pathlib.Path())
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_dvc_has_the_time_to_leave_its_files_whole(tmp_path: Path, number: int) -> None:
-    with subprocess.Popen([sys.executable, "-c", CALLS_IT, SLOW_DVC], cwd=tmp_path, stderr=subprocess.PIPE) as process:
+    """Also in the background of a script, where SIGINT is ignored."""
+    command = [sys.executable, "-c", CALLS_IT, SLOW_DVC]
+    if number == signal.SIGTERM:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         wait_until((tmp_path / "begun").exists)
         process.send_signal(number)
     assert process.returncode != 0

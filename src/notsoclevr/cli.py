@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,9 @@ class _Group(click.Group):
     """Commands whose failures are one line on stderr and an exit status."""
 
     def main(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
+                stream.reconfigure(errors="replace")  # of a terminal that has no en dash
         try:
             status = super().main(*args, **options | {"standalone_mode": False})
         except StudyError as error:
@@ -267,7 +271,10 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
     _stop_politely()
     if epochs == "recipe":
         whole.reproduce(root, config, cells, jobs or _cores())
-        _track_all(root)
+        from notsoclevr import stages
+
+        with stages.without_store():
+            _track_all(root)
         click.echo(whole.differences(root))
     else:
         overrides = {f"models.{name}.epochs": _number(epochs) for name in chosen}

@@ -122,7 +122,8 @@ def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDA
     """Load the arrays of a file, and refuse a file that cannot be what `made_by` writes."""
     remedy = f"make it with `{made_by}`"
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load leaves a file open that it opened itself and cannot read
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             if set(file.files) != {*names, "version"}:
                 raise StudyError(f"{path}: holds {', '.join(sorted(file.files))}, not Not-so-Clevr; {remedy}")
             if (version := file["version"].tolist()) != VERSION:
@@ -132,6 +133,8 @@ def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDA
         raise
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file; {remedy}") from None
+    except OSError:
+        raise
     except Exception:  # whatever zipfile and NumPy say of a damaged file
         raise StudyError(f"{path}: truncated, or no npz file; {remedy}") from None
     for name, array in arrays.items():

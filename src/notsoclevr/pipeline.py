@@ -7,9 +7,7 @@ that decides what has to run and keeps what came of it.
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
+from time import sleep
 from typing import Any
 
+import psutil
 from tqdm import tqdm
 
 from notsoclevr import progress
@@ -127,16 +127,31 @@ def _targets(config: Config, cells: Sequence[str]) -> list[str]:
 
 
 def _call_dvc(root: Path, *arguments: str) -> None:
-    # in a session of its own, Ctrl-C comes from here alone, and DVC has the time to leave its files whole
+    # in a session of its own: Ctrl-C is for this process alone
     with subprocess.Popen([*DVC, *arguments], cwd=root, start_new_session=True) as process:
         try:
             status = process.wait()
         except BaseException:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait()
+            _end(process)
             raise
     if status:
         raise StudyError("DVC stopped before the end; what it said stands above", exit_status=1)
+
+
+def _end(*processes: subprocess.Popen[Any]) -> None:
+    """Stop what some DVC processes run, and wait for them: each then ends as after a stage that failed.
+
+    DVC itself gets no signal. One that came while it writes dvc.lock would leave the file cut.
+    """
+    told = set()
+    while running := [process for process in processes if process.poll() is None]:
+        for process in running:
+            with suppress(psutil.Error):  # it has just ended
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    if child not in told:
+                        told.add(child)
+                        child.terminate()
+        sleep(0.1)
 
 
 def _read_dvc(root: Path, *arguments: str) -> dict[str, Any]:
@@ -224,12 +239,12 @@ class _Trainings:
                     stderr=subprocess.STDOUT,
                     text=True,
                     errors="replace",
-                    start_new_session=True,  # Ctrl-C is for this process, which stops them one and all
+                    start_new_session=True,
                 ) as process,
             ):
                 self._processes[name], reasons = process, []
                 if self._stopped.is_set():  # `_stop` may have come before there was a process
-                    os.killpg(process.pid, signal.SIGTERM)
+                    _end(process)
                 for line in process.stdout or ():
                     log.write(line)
                     log.flush()
@@ -257,6 +272,4 @@ class _Trainings:
         """Stop the trainings that are under way, so that each closes its run, and start no more."""
         self._stopped.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in list(self._processes.values()):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
+        _end(*self._processes.values())

@@ -32,10 +32,10 @@ def bar(name: str, total: float, initial: int = 0, shown: str = COUNT) -> tqdm[A
 
 def percent(share: float) -> str:
     """Return a share of 0 to 1 in percent, never rounded up to a perfection or down to a failure that it is not."""
-    shown = f"{share:.1%}"
-    if (shown == "100.0%") != (share == 1) or (shown == "0.0%") != (share == 0):
-        shown = f"{share:.2%}"
-    return shown.replace(".0%", "%").replace("%", " %")
+    digits = 1
+    while share not in (0, 1) and round(share, digits + 2) in (0, 1):
+        digits += 1
+    return f"{share:.{digits}%}".replace(".0%", "%").replace("%", " %")
 
 
 class Progress:

@@ -78,3 +78,10 @@ class CoordConvRecipe(Recipe):
 
     coordinate_layers: Literal["none", "first", "every"]
     radius: Switch
+
+    def __post_init__(self) -> None:
+        Recipe.__post_init__(self)
+        padding = getattr(self, "padding", "same")
+        if padding in ("reflect", "circular") and self.coordinate_layers != "none":
+            # the layers would see a larger picture, and stretch their coordinates over it
+            raise ValueError(f"padding is {padding}; with coordinate_layers {self.coordinate_layers} it takes same")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from notsoclevr import report, tracking
@@ -10,11 +12,14 @@ from notsoclevr.cells.files import Cell, Missing
 from notsoclevr.claims.judge import Judged, judge
 from notsoclevr.claims.spec import FILE
 from notsoclevr.config import REPORTS
+from notsoclevr.errors import one_line
 from notsoclevr.report import record
 
 
 def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing]) -> None:
     """Compare cells, hold the published claims to the studies, write the pages, and log it all.
+
+    A store that does not answer is no failure, or DVC would count the stage as failed: a line on stderr says so.
 
     Args:
         root: The repository.
@@ -22,13 +27,21 @@ def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing]) -> N
         missing: Those that are not.
 
     Raises:
-        StudyError: A study or a claim is not what it should be, or the store does not answer; in that case the pages
-            are kept all the same.
+        StudyError: A study or a claim is not what it should be.
     """
     report.write(root, root / REPORTS, cells, missing, _judge(root))
     print((root / REPORTS / "comparison.md").read_text("utf-8"))
-    with tracking.connect(root) as store:
+    with without_store(), tracking.connect(root) as store:
         record.log_comparison(store, root / REPORTS, cells)
+
+
+@contextmanager
+def without_store() -> Iterator[None]:
+    """Go on if the store does not answer, with a line on stderr."""
+    try:
+        yield
+    except tracking.StoreError as error:
+        print(f"notsoclevr: {one_line(f'{error}; log it later with `notsoclevr track`')}", file=sys.stderr)
 
 
 def _judge(root: Path) -> Sequence[Judged]:

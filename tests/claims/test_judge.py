@@ -152,6 +152,11 @@ def test_the_best_epoch_and_how_soon_it_came(root: Path) -> None:
     assert values(judge_one(root, fall)) == [pytest.approx(0.8)]
     fall_within = a_test(**by_epoch, within_epochs=9, against={"column": "test_exact"}, by="difference")
     assert values(judge_one(root, fall_within)) == [pytest.approx(0.1)]
+    elsewhere = a_test(within_epochs=9, **by_epoch, against=by_epoch | {"where": SLOW}, by="difference")
+    assert (
+        "against exact answers on the test set, the best within 9 epochs of"
+        in said("measured", judge_one(root, elsewhere))[0]
+    )
     with pytest.raises(StudyError, match="first measured after 5"):
         judge_one(root, a_test(**by_epoch, within_epochs=4))
     fill(root, FAST, *[{"test_exact_by_epoch": "0.2 0.1 0.9"}] * 3)
@@ -167,6 +172,8 @@ def test_how_long_it_took_to_a_share(root: Path) -> None:
         assert values(judge_one(root, a_test(**by_epoch, seconds_until=share))) == [pytest.approx(seconds)]
     measured = said("measured", judge_one(root, a_test(**by_epoch, seconds_until=0.3)))
     assert "seconds until 30 % of the test set were exact, median 30" in measured[0]
+    beside = a_test(**by_epoch, seconds_until=0.3, against={"column": "train_seconds"}, by="ratio", at_most=1)
+    assert "30 against train seconds 36: 0.8333 times" in said("measured", judge_one(root, beside))[0]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ from .toy import FAST, SLOW, a_test, claim_of, judge_all, judge_one
             "tests.0.against.statistic has no meaning",
         ),
         (a_test(seconds_until=0.5), "tests.0.seconds_until has a meaning for"),
+        (a_test(column="test_exact_by_epoch", seconds_until=86), "tests.0.seconds_until is 86"),
         (
             a_test(column="test_exact_by_epoch", within_epochs=9, seconds_until=0.5),
             "tests.0.within_epochs and seconds_until exclude each other",

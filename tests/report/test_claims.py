@@ -74,6 +74,8 @@ def test_a_refused_ledger_writes_nothing(root: Path) -> None:
         (0.0, "0"),
         (408193.0, "408,193"),
         (105.88, "105.9"),
+        (1499.6, "1,499.6"),
+        (1500.02, "1,500.0"),
         (float("inf"), "infinite"),
         (float("nan"), "undefined"),
     ],

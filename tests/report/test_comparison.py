@@ -89,7 +89,15 @@ def test_a_slower_machine_writes_the_same(tmp_path: Path, cells: list[Cell]) -> 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(1.0, "100 %"), (0.9999, "99.99 %"), (0.9995, "99.95 %"), (0.0, "0 %"), (0.0004, "0.04 %"), (0.858, "85.8 %")],
+    [
+        (1.0, "100 %"),
+        (0.9999, "99.99 %"),
+        (0.9995, "99.95 %"),
+        (0.0, "0 %"),
+        (0.0004, "0.04 %"),
+        (0.858, "85.8 %"),
+        (1 - 1e-6, "99.9999 %"),
+    ],
 )
 def test_shares_are_not_rounded_into_perfection(value: float, shown: str) -> None:
     assert markdown.share(value) == shown

@@ -43,23 +43,27 @@ def make_search(root: Path, trials: Sequence[tuple[int, int, Sequence[float]]]) 
     return space
 
 
+def section(root: Path) -> list[str]:
+    return searches.section(root / "reports", searches.load(root))
+
+
 def test_where_nothing_was_searched_nothing_is_said(tmp_path: Path) -> None:
-    assert searches.section(tmp_path / "reports", tmp_path) == []
+    assert section(tmp_path) == []
     assert not (tmp_path / "reports").exists()
 
 
 def test_trials_are_counted_and_the_recipe_is_that_of_the_protocol(tmp_path: Path) -> None:
     space = make_search(tmp_path, TRIALS)
-    page = searches.section(tmp_path / "reports", tmp_path)
+    page = section(tmp_path)
     start = "| deconv painter | 3 of 48 | 1 | 0 | 1 of 3 | 0"
     assert f"{start} | – | – | – | – |" in page  # noqa: RUF001
     assert (tmp_path / "reports" / "figures" / "search.png").stat().st_size > 5000
 
     make_search(tmp_path, TRIALS + AGAIN)
     space.recipe_file.write_text("models: {}", "utf-8")
-    page = searches.section(tmp_path / "reports", tmp_path)
+    page = section(tmp_path)
     assert f"{start} | 4 of 6 | 1 | 87.5 % | 2,000 |" in page
     # with more trials it is no longer one of the best
     make_search(tmp_path, [*TRIALS, *AGAIN, *((trial, 1000, (1.0, 0.9)) for trial in range(3, 8))])
-    page = searches.section(tmp_path / "reports", tmp_path)
+    page = section(tmp_path)
     assert "| deconv painter | 8 of 48 | 1 | 0 | 1 of 8 | 0 | 0 of 1 | – | – | – |" in page  # noqa: RUF001

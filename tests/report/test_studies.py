@@ -11,7 +11,7 @@ import yaml
 from matplotlib.image import imsave
 
 from notsoclevr.errors import StudyError
-from notsoclevr.report import studies
+from notsoclevr.report import searches, studies
 from notsoclevr.studies.rows import make_row, save_rows, to_frame
 from notsoclevr.studies.spec import load_study
 
@@ -45,7 +45,7 @@ def exact(train: float, test: float, **more: float) -> dict[str, float]:
 
 
 def page_of(root: Path) -> str:
-    studies.write(root / "reports", root, studies.load(root))
+    studies.write(root / "reports", studies.load(root), searches.load(root))
     return (root / "reports" / "studies.md").read_text("utf-8")
 
 
@@ -63,11 +63,17 @@ def test_success_over_seeds_is_counted_and_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "reports" / "figures" / "seeds.png").stat().st_size > 5000
 
 
-def test_a_run_that_failed_is_counted_and_not_drawn(tmp_path: Path) -> None:
+def test_a_run_that_failed_is_named_and_not_counted(tmp_path: Path) -> None:
     add_study(tmp_path, "ablations", SEEDS, exact(1.0, 1.0), "ValueError: no")
     page = page_of(tmp_path)
     assert "2 of 3 experiments have run, 1 of them failed." in page
-    assert "| 1 of 2 (1 to 99 %) | 100 % | 100 % |" in page
+    assert "| 1 of 1 (3 to 100 %) | 100 % | 100 % |" in page
+
+
+def test_without_a_run_that_ended_nothing_is_perfect(tmp_path: Path) -> None:
+    block = SEEDS | {"split": ["uniform", "quadrant"], "seed": 0}
+    add_study(tmp_path, "ablations", block, exact(1.0, 1.0), "ValueError: no")
+    assert "| CoordConv regressor | quadrant | – |" in page_of(tmp_path)  # noqa: RUF001
 
 
 def test_changed_recipes_are_drawn_below_the_one_that_is_as_it_is(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:
             {"settings": {"models.coordconv_regressor.epochs": []}},
             "experiments.0.settings.models.coordconv_regressor.epochs is an empty list",
         ),
+        ({"settings": {"models.coordconv_regressor.epochs": date(2020, 1, 1)}}, "coordconv_regressor.epochs is"),
         ({"settings": []}, "experiments.0.settings is an empty list"),
         ({"seed": []}, "experiments.0.seed is an empty list"),
         ({"seed": -1}, "experiments.0.seed is -1"),

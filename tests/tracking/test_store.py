@@ -27,7 +27,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.pyfunc import scoring_server
 
 import coordconv
-from notsoclevr import progress, tracking
+from notsoclevr import progress, stages, tracking
 from notsoclevr.cells import files, training
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, load_split, split_path
@@ -344,6 +344,20 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
     assert left.info.status == "RUNNING"
     cell = files.load(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.store)
+    network, client = folder / "model.keras", MlflowClient(server.store)
+    with tracking.connect(project) as store:
+        whole = network.read_bytes()
+        for damage, says in ((whole[:1000], "missing or damaged"), (whole.replace(b"config", b"c0nfig"), "cannot be")):
+            network.write_bytes(damage)
+            assert training.log_missing(store, [cell]) == []
+            line = capsys.readouterr().err
+            assert line.startswith(f"notsoclevr: {experiment.name} is not logged: {network}: {says}")
+        network.write_bytes(whole)
+        client.update_run(left.info.run_id, "RUNNING")
+        client.set_tag(left.info.run_id, "process.id", str(os.getppid()))
+        assert training.log_missing(store, [cell]) == []
+        assert f"process {os.getppid()} is still logging its run {left.info.run_id}" in capsys.readouterr().err
+        client.set_tag(left.info.run_id, "process.id", str(os.getpid()))
     with (
         monkeypatch.context() as full,
         pytest.raises(tracking.StoreError, match="disk"),
@@ -500,6 +514,21 @@ def test_a_constraint_is_what_the_store_said(project: Path) -> None:
     assert "refuses: " in str(raised.value)
     assert "already exists" in str(raised.value) or "UNIQUE constraint failed" in str(raised.value)
     assert "does not answer" not in str(raised.value)
+
+
+def test_with_the_server_down_the_comparison_is_kept(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And its stage ends well: else DVC would count it as failed."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(stages.report, "write", Mock())
+    (project / "reports").mkdir()
+    (project / "reports" / "comparison.md").write_text("a table", "utf-8")
+    stages.evaluate(project, [], [])
+    shown = capsys.readouterr()
+    assert shown.out == "a table\n"
+    assert re.fullmatch(r"notsoclevr: .*does not answer: .*; log it later with `notsoclevr track`\n", shown.err)
 
 
 def test_with_the_server_down_the_results_are_kept_and_logged_later(project: Path, command: Run) -> None:

@@ -87,7 +87,8 @@ def train_cell(
 def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
     """Log the cells that have no finished run, as after a checkout from DVC's cache or while the store was down.
 
-    A run that was begun, by the training or by an attempt to log it, is completed.
+    A run that was begun, by the training or by an attempt to log it, is completed. A cell that cannot be logged, for a
+    damaged file say, is named on stderr.
 
     Args:
         store: The store.
@@ -99,16 +100,23 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
     Raises:
         StudyError: The store does not answer.
     """
+    missing = [cell for cell in cells if not record.find_run(store, cell)]
     logged = []
-    for cell in cells:
-        if not record.find_run(store, cell):
-            import_tensorflow()
-            digest = record.cell_digest(cell.directory)
-            run_id = files.load_run(cell.directory, digest)
+    for cell in missing:
+        import_tensorflow()
+        digest, outcome = record.cell_digest(cell.directory), record.collect(cell)
+        run_id = files.load_run(cell.directory, digest)
+        try:
+            tracking.check_files(outcome)
             if not run_id or not store.take_up(run_id):
                 run_id = store.open_run(record.describe(cell.experiment))
                 files.save_run(cell.directory, run_id, digest)
-            store.finish(run_id, record.collect(cell))
+            store.finish(run_id, outcome)
+        except tracking.StoreError:
+            raise
+        except StudyError as error:
+            print(f"notsoclevr: {cell.name} is not logged: {error}", file=sys.stderr)
+        else:
             logged.append(cell.name)
     return logged
 

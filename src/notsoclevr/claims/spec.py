@@ -65,7 +65,7 @@ class Test:
         column: What to look at; none with "share_perfect". Never perfect counts as perfect after infinite time.
         within_epochs: Only with "test_exact_by_epoch", of which the best share counts: the best within so many epochs.
         seconds_until: Only with "test_exact_by_epoch": a share. What counts are then the seconds that a run was trained
-            until it reached that share, infinite if it never did.
+            until it reached that share, as if all its epochs took alike; infinite if it never did.
         against: Rows whose statistic is subtracted, or divided by.
         by: Which of the two.
         at_least: Least value that passes.
@@ -81,7 +81,7 @@ class Test:
     statistic: Literal["median", "lowest", "highest", "share_perfect"]
     column: Words | None = None
     within_epochs: Count | None = None
-    seconds_until: Bound | None = None
+    seconds_until: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
     against: Against | None = None
     by: Literal["difference", "ratio"] | None = None
     at_least: Bound | None = None

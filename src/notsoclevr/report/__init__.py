@@ -24,16 +24,16 @@ def write(
         judged: The claims; without any, their pages stay as they are.
 
     Raises:
-        StudyError: A study is not what it should be.
+        StudyError: A study or a search is not what it should be; then nothing is written.
         OSError: A file cannot be written.
     """
-    from notsoclevr.report import claims, comparison, page, studies
+    from notsoclevr.report import claims, comparison, page, searches, studies
     from notsoclevr.report.strips import strips
 
-    loaded = studies.load(root)
+    loaded, found = studies.load(root), searches.load(root)
     comparison.write(reports, cells, studies.reached(loaded))
     if judged:
         claims.write(reports, judged)
-    studies.write(reports, root, loaded)
+    studies.write(reports, loaded, found)
     over_seeds = strips(studies.ended(loaded, "seeds"))
     page.write(reports / "index.html", cells, missing, claims.records(judged), over_seeds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,7 @@ def _tests(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     return [
         {
             "label": label,
-            "quantity": _quantity(finding.test),
+            "quantity": _quantity(finding.test, finding.test.column),
             "value": _value(finding).removeprefix(", ").strip(),
             "needed": _bound(finding.test),
             "passes": finding.passes,
@@ -104,26 +103,22 @@ def _finding(finding: Finding) -> str:
     """Return as "exact answers on the test set, median 98 % (96 to 98 %), needed at least 99.95 %: no"."""
     test, rival = finding.test, _rival(finding.test)
     value = _value(finding) or (f", {rival}" if rival else "")
-    return f"{_quantity(test)}{value}, needed {_bound(test)}: {PASSES[finding.passes]}"
+    return f"{_quantity(test, test.column)}{value}, needed {_bound(test)}: {PASSES[finding.passes]}"
 
 
-def _quantity(test: Test) -> str:
-    """Return what a test looks at, in words."""
-    if test.column is None:
+def _quantity(test: Test, column: str | None) -> str:
+    """Return in words what a test looks at in a column, its own or that of the rows which it compares with."""
+    if column is None:
         return "runs that end perfect"
-    if test.seconds_until is not None:
+    if column == BY_EPOCH and test.seconds_until is not None:
         return f"seconds until {share(test.seconds_until)} of the test set were exact"
-    if test.column == BY_EPOCH:
+    if column == BY_EPOCH:
         until = f"within {test.within_epochs} epochs" if test.within_epochs else "of all epochs"
         return f"{METRICS['exact'].label} on the test set, the best {until}"
-    part, _, name = test.column.partition("_")
+    part, _, name = column.partition("_")
     if name in METRICS:
         return f"{METRICS[name].label} on the {'training' if part == 'train' else part} set"
-    return (
-        METRICS[test.column].label
-        if test.column in METRICS
-        else test.column.replace("_to_", "_until_").replace("_", " ")
-    )
+    return METRICS[column].label if column in METRICS else column.replace("_to_", "_until_").replace("_", " ")
 
 
 def _metric(test: Test) -> Metric | None:
@@ -191,7 +186,7 @@ def _rival(test: Test, value: str = "") -> str:
     rows = [f"of {', '.join(of)}"] if of else []
     if other.study not in (None, test.study):
         rows.append(f"in {other.study}")
-    quantity = _quantity(replace(test, column=other.column, within_epochs=None)) if other.column else ""
+    quantity = _quantity(test, other.column) if other.column else ""
     what = [each for each in (other.statistic, quantity, value) if each] or ["those"]
     return " ".join(["against", *what, ", ".join(rows)]).strip()
 
@@ -211,8 +206,10 @@ def _number(value: float) -> str:
         return "undefined"
     if math.isinf(value):
         return "infinite"
-    if value == int(value) or abs(value) >= 1000:
+    if value == int(value):
         return f"{value:,.0f}"
+    if abs(value) >= 1000:
+        return f"{value:,.1f}"
     shown = f"{value:.4g}"
     return shown if float(shown) != round(value) else repr(value)
 
@@ -259,8 +256,8 @@ def markdown(judged: Sequence[Judged]) -> str:
         f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row,",
         "and of a share of runs its 95 % interval. What is needed follows from what was published, by the rules at the",
         "head of that file: a figure, for one, is met by ours if it is within 5 points of it. The tutorial counts rows",
-        "and columns of a regression one by one. Where a share s of them is right, s squared of the positions are if the",
-        "two are independent, and s if they are always right together.",
+        "and columns of a regression one by one. Where a share s of them is right, s squared of the positions are if",
+        "the two are independent, and s if they are always right together.",
         "",
     ]
     ledger = records(judged)

@@ -13,13 +13,13 @@ from notsoclevr.studies.search.rows import best, leader, load_lines, tabulate
 from notsoclevr.studies.search.space import Space, load_space
 
 Lines = Mapping[tuple[int, int], Mapping[str, str]]
+Loaded = Sequence[tuple[Space, Lines]]  # searches, each with its trials
 
 
-def section(reports: Path, root: Path) -> list[str]:
-    """Write figures/search.png, and return what studies.md says of the searches; nothing where none has begun.
+def load(root: Path) -> Loaded:
+    """Load the searches that have begun, in the order of their models.
 
     Args:
-        reports: Where to.
         root: The repository.
 
     Raises:
@@ -27,9 +27,18 @@ def section(reports: Path, root: Path) -> list[str]:
     """
     folders = [root / "studies" / "search" / model for model in MODELS]
     spaces = [load_space(folder, root) for folder in folders if (folder / "trials.csv").exists()]
-    if not spaces:
+    return [(space, load_lines(space)) for space in spaces]
+
+
+def section(reports: Path, searches: Loaded) -> list[str]:
+    """Write figures/search.png, and return what studies.md says of the searches; nothing where none has begun.
+
+    Args:
+        reports: Where to.
+        searches: The searches.
+    """
+    if not searches:
         return []
-    searches = [(space, load_lines(space)) for space in spaces]
     kinds = {MODELS[space.model].title: tabulate(space, lines).dropna() for space, lines in searches}
     drawn = []
     if any(len(runs) for runs in kinds.values()):

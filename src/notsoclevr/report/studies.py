@@ -17,7 +17,7 @@ from notsoclevr.models import MODELS
 from notsoclevr.report import searches
 from notsoclevr.report import study_figures as figures
 from notsoclevr.report.comparison_figures import Painted, save_painted
-from notsoclevr.report.markdown import quantity, share, span, success, table
+from notsoclevr.report.markdown import NONE, quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
 from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, summarise
 from notsoclevr.studies.spec import Study, load_study
@@ -54,16 +54,15 @@ def _ended(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs["error"] == ""]
 
 
-def write(reports: Path, root: Path, loaded: Loaded) -> None:
+def write(reports: Path, loaded: Loaded, found: searches.Loaded) -> None:
     """Write studies.md, and figures/<study>.png for those studies that have one.
 
     Args:
         reports: Where to.
-        root: The repository, for its searches.
-        loaded: Its studies.
+        loaded: The studies.
+        found: The searches.
 
     Raises:
-        StudyError: A search is not what it should be.
         OSError: The page cannot be written.
     """
     lines = [
@@ -75,7 +74,7 @@ def write(reports: Path, root: Path, loaded: Loaded) -> None:
         "docs/studies.md says how a study is run.",
         "",
     ]
-    lines += searches.section(reports, root)
+    lines += searches.section(reports, found)
     for study, runs in loaded.values():
         lines += _section(study, runs, reports, loaded)
     with atomic_write(reports / "studies.md") as page:
@@ -142,8 +141,10 @@ def _summary(runs: pd.DataFrame) -> list[str]:
     lines = summarise(runs, _spread)
     lines["model"] = lines["model"].map(_title)
     lines["settings"] = lines["settings"].map(_in_words)
-    numbers = zip(lines["perfect"], lines["seeds"], strict=True)
-    lines["perfect"] = [success(int(perfect), int(of)) for perfect, of in numbers]
+    ended = lines["seeds"].astype(int) - lines["failed"].astype(int)
+    lines["perfect"] = [
+        success(int(perfect), of) if of else NONE for perfect, of in zip(lines["perfect"], ended, strict=True)
+    ]
     shown = [name for name in titles if lines[name].any()]
     header = [titles[name] for name in shown]
     return [*table(header, lines[shown].to_numpy().tolist(), words=len({*words} & {*shown})), ""]

@@ -183,7 +183,7 @@ def text(value: Any) -> str:
     """Return a value as tables have it."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)  # YAML has dates
 
 
 def fingerprint(content: Mapping[str, str]) -> str:

@@ -8,33 +8,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import is_zipfile
 
 import numpy as np
-import numpy.typing as npt
 
-from notsoclevr.tracking.records import Data, Network
+from notsoclevr.errors import StudyError, describe
+from notsoclevr.tracking.records import Data, Network, Outcome
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
+REMEDY = "take it back with `dvc checkout`, or train the cell again"
 
 
-def load_pixels(path: Path) -> npt.NDArray[np.uint8]:
-    """Return a picture as MLflow takes it, uint8 (height, width, 3)."""
-    from matplotlib.image import imread
-
-    pixels: npt.NDArray[np.uint8] = (imread(path)[..., :3] * 255).astype(np.uint8)
-    return pixels
+def check_files(outcome: Outcome) -> None:
+    """Raise a StudyError if a file that is to be logged is missing, or a network is no .keras file."""
+    paths = [path for path, _ in outcome.files]
+    if missing := [path for path in paths if not path.exists()]:
+        raise StudyError(f"{missing[0]}: no such file; {REMEDY}")
+    if outcome.network and not is_zipfile(outcome.network.path):
+        raise StudyError(f"{outcome.network.path}: missing or damaged; {REMEDY}")
 
 
 def log_images(client: MlflowClient, run_id: str, images: Mapping[str, Mapping[int, Path]]) -> None:
     """Log pictures of things over time to a run, but for those that it has: MLflow would show them twice."""
+    from PIL import Image
+
     names = [file.path for file in client.list_artifacts(run_id, "images")] if images else []
     for key, paths in images.items():
         there = {int(found[1]) for name in names if (found := re.match(rf"images/{key}.step.(\d+)\D.*\.webp", name))}
         for step in paths.keys() - there:
-            client.log_image(run_id, load_pixels(paths[step]), key=key, step=step)
+            client.log_image(run_id, Image.open(paths[step]).convert("RGB"), key=key, step=step)
 
 
 @contextmanager
@@ -69,6 +74,9 @@ def log_network(client: MlflowClient, run_id: str, network: Network) -> str:
     """Log a Keras model to a run, with its signature, what it needs, and the code of its layers; return its id.
 
     A run has one: what is left of an attempt that failed is completed, and one that is complete is left as it is.
+
+    Raises:
+        StudyError: The file cannot be read.
     """
     from importlib.metadata import version
 
@@ -80,7 +88,10 @@ def log_network(client: MlflowClient, run_id: str, network: Network) -> str:
     earlier = find_network(client, run_id)
     if earlier and client.get_logged_model(earlier).status == LoggedModelStatus.READY:
         return earlier
-    model = keras.saving.load_model(network.path, compile=False)
+    try:
+        model = keras.saving.load_model(network.path, compile=False)
+    except Exception as error:  # whatever Keras, zipfile and h5py say of a damaged file
+        raise StudyError(f"{network.path}: cannot be read ({describe(error)}); {REMEDY}") from error
     if network.activation:
         model = keras.Model(model.input, keras.layers.Activation(network.activation, name="answer")(model.output))
     example = np.zeros((1, *model.input_shape[1:]), np.float32)

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from getpass import getuser
 from json import dumps
@@ -16,8 +16,9 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write
-from notsoclevr.tracking.artifacts import NOTE, find_network, log_data, log_images, log_network
+from notsoclevr.tracking.artifacts import NOTE, check_files, find_network, log_data, log_images, log_network
 from notsoclevr.tracking.errors import StoreError
 from notsoclevr.tracking.feed import Feed, to_metrics
 from notsoclevr.tracking.records import Outcome, Point, Run
@@ -248,7 +249,11 @@ class Store:
         return run_id
 
     def take_up(self, run_id: str) -> bool:
-        """Open a run again that did not end well; return whether the store has it."""
+        """Open a run again that did not end well; return whether the store has it.
+
+        Raises:
+            StudyError: A process of this host is still at it.
+        """
         from mlflow.entities import RunTag
         from mlflow.exceptions import MlflowException
 
@@ -260,8 +265,12 @@ class Store:
             raise
         if run.info.lifecycle_stage != "active":  # somebody deleted it
             return False
-        tags = self._origin()
-        self._client.log_batch(run_id, tags=[RunTag(name, tags[name]) for name in (HOST, PROCESS)])
+        ours = {name: self._origin()[name] for name in (HOST, PROCESS)}
+        host, process = (run.data.tags.get(name) for name in ours)
+        # runs of processes that are no more were closed when the store was opened
+        if run.info.status == "RUNNING" and host == ours[HOST] and process != ours[PROCESS]:
+            raise StudyError(f"process {process} is still logging its run {run_id}")
+        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in ours.items()])
         self._client.update_run(run_id, status="RUNNING")
         return True
 
@@ -274,9 +283,14 @@ class Store:
         self._client.set_terminated(run_id, status)
 
     def log(self, run_id: str, outcome: Outcome) -> None:
-        """Log what came of an open run, and leave it open. What it has already stays as it is."""
+        """Log what came of an open run, and leave it open. What it has already stays as it is.
+
+        Raises:
+            StudyError: A file of it is missing or cannot be read.
+        """
         from mlflow.entities import RunTag
 
+        check_files(outcome)
         try:
             for path, folder in outcome.files:
                 log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
@@ -303,7 +317,8 @@ class Store:
             self.log(run_id, outcome)
             ended = outcome.seconds and self._begun(run_id) + round(1000 * outcome.seconds)
         except BaseException as error:
-            self.close_run(run_id, status_after(error))
+            with suppress(Exception):  # what ended it is more than a store that cannot close it
+                self.close_run(run_id, status_after(error))
             raise
         now = round(1000 * time())
         self._client.set_terminated(run_id, status, min(now, ended or now))
