@@ -100,6 +100,12 @@ def test_settings_at_the_top_hold_for_all_blocks_that_do_not_say_otherwise(tmp_p
         make_study(tmp_path, block, settings={"models.*.width": 1})
 
 
+def test_a_block_may_be_measured_less_often(tmp_path: Path) -> None:
+    often, seldom = (BLOCK | {"seed": 0}, BLOCK | {"seed": 1, "measure_every": 10})
+    study = make_study(tmp_path, often, seldom, measure_every=5)
+    assert {training.experiment.seed: training.measure_every for training in study.trainings} == {0: 5, 1: 10}
+
+
 def test_a_split_that_leaves_nothing_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     block = BLOCK | {"split": "uniform", "settings": {"splits.uniform.train_share": 0.0001}}
     with pytest.raises(StudyError, match=r"variant rates: splits.uniform leaves 0 examples to train on and 3136 to"):

@@ -59,6 +59,7 @@ class _Block:
     about: str = ""
     settings: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
     budget: Positive | list[Positive] = 1.0
+    measure_every: Count | None = None
 
     def __post_init__(self) -> None:
         for axis, known in (("model", MODELS), ("split", SPLITS)):
@@ -207,14 +208,15 @@ def load_study(path: Path, root: Path) -> Study:
     file: _File = check(_File, read_yaml(path), path)
     params = read_yaml(root / PARAMS)
     configure(params, {}, root / PARAMS)  # so that a mistake in it is not looked for in the study
-    chosen = [(block.variant, *combination) for block in file.experiments for combination in block.combinations()]
+    chosen = [(block, *combination) for block in file.experiments for combination in block.combinations()]
     alike: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}  # experiments that differ in seed and settings
-    for variant, model, split, _, settings in chosen:
-        alike.setdefault((variant, model, split), []).append(settings)
+    for block, model, split, _, settings in chosen:
+        alike.setdefault((block.variant, model, split), []).append(settings)
     varied = {kind: _varied(settings) for kind, settings in alike.items()}
     trainings: dict[str, Training] = {}
     budgets: dict[str, float] = {}
-    for variant, model, split, seed, settings in chosen:
+    for block, model, split, seed, settings in chosen:
+        variant = block.variant
         own = [name for name in settings if name in varied[variant, model, split]]
         for_all = {name.replace("models.*", f"models.{model}"): value for name, value in file.settings.items()}
         overrides = for_all | {name: value for name, value in settings.items() if name != BUDGET} | {"seed": seed}
@@ -224,7 +226,7 @@ def load_study(path: Path, root: Path) -> Study:
             variant=variant,
             settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in own),
             experiment=replace(experiment, recipe=_stretched(experiment.recipe, settings[BUDGET])),
-            measure_every=file.measure_every,
+            measure_every=block.measure_every or file.measure_every,
             squares=file.squares,
         )
         if twin := trainings.get(training.key):
