@@ -164,16 +164,17 @@ def test_the_best_epoch_and_how_soon_it_came(root: Path) -> None:
     assert values(judge_one(root, a_test(**by_epoch, within_epochs=12))) == [0.9]
 
 
-def test_how_long_it_took_to_a_share(root: Path) -> None:
+def test_what_it_cost_to_get_to_a_share(root: Path) -> None:
     # measured after epochs 5, 10 and, the last, 12
-    fill(root, FAST, *[{"train_seconds": 36.0, "test_exact_by_epoch": "0.2 0.9 0.95"}] * 3)
+    fill(root, FAST, *[{"training_operations": 36e9, "test_exact_by_epoch": "0.2 0.9 0.95"}] * 3)
     by_epoch = {"column": "test_exact_by_epoch"}
-    for share, seconds in ((0.2, 15), (0.3, 30), (0.95, 36), (0.96, float("inf"))):
-        assert values(judge_one(root, a_test(**by_epoch, seconds_until=share))) == [pytest.approx(seconds)]
-    measured = said("measured", judge_one(root, a_test(**by_epoch, seconds_until=0.3)))
-    assert "seconds until 30 % of the test set were exact, median 30" in measured[0]
-    beside = a_test(**by_epoch, seconds_until=0.3, against={"column": "train_seconds"}, by="ratio", at_most=1)
-    assert "30 against train seconds 36: 0.8333 times" in said("measured", judge_one(root, beside))[0]
+    for share, operations in ((0.2, 15e9), (0.3, 30e9), (0.95, 36e9), (0.96, float("inf"))):
+        assert values(judge_one(root, a_test(**by_epoch, operations_until=share))) == [pytest.approx(operations)]
+    measured = said("measured", judge_one(root, a_test(**by_epoch, operations_until=0.3)))
+    assert "GFLOP until 30 % of the test set were exact, median 30" in measured[0]
+    beside = {"against": {"column": "training_operations"}, "by": "ratio", "at_most": 1, "at_least": None}
+    judged = judge_one(root, a_test(**by_epoch, **beside, operations_until=0.3))
+    assert "30 against training operations 36: 0.8333 times" in said("measured", judged)[0]
 
 
 @pytest.mark.parametrize(

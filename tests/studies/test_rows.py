@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import yaml
 
 from notsoclevr.errors import StudyError
 from notsoclevr.studies import rows as tables
@@ -54,6 +56,16 @@ def test_every_committed_row_is_found_and_written_again_as_it_is(tmp_path: Path,
     again = load_rows(copy.results).drop(columns=[*tables.NAMES])
     assert again.sort_index().equals(rows.drop(columns=[*tables.NAMES]).sort_index())
     assert copy.results.read_text().splitlines()[0] == study.results.read_text().splitlines()[0]
+
+
+def test_the_recipes_found_are_those_of_the_searches() -> None:
+    trainings = load_study(ROOT / "studies" / "found" / "study.yaml", ROOT).trainings
+    recipes = {training.experiment.model: training.experiment.recipe for training in trainings}
+    ended = {path.parent.name for path in (ROOT / "studies" / "search").glob("*/recipe.yaml")}
+    assert recipes.keys() == ended
+    for model, recipe in recipes.items():
+        found = yaml.safe_load((ROOT / "studies" / "search" / model / "recipe.yaml").read_text())
+        assert asdict(recipe) == found["models"][model]
 
 
 def test_rows_come_back_in_the_order_of_the_study(tmp_path: Path) -> None:

@@ -169,18 +169,18 @@ def _values(rows: pd.DataFrame, column: str | None, test: Test, at: str) -> pd.S
         return rows[column].fillna(math.inf)  # never
     if column != BY_EPOCH:
         return rows[column]
-    runs = rows[["experiment", "measure_every", "epochs", "train_seconds", BY_EPOCH]].to_dict("records")
+    runs = rows[["experiment", "measure_every", "epochs", "training_operations", BY_EPOCH]].to_dict("records")
     return pd.Series([_by_epoch(run, test, at) for run in runs], dtype=float)
 
 
 def _by_epoch(run: Mapping[str, Any], test: Test, at: str) -> float:
-    """Return the best share that a run reached, or the seconds until it reached `test.seconds_until`."""
+    """Return the best share that a run reached, or the operations until it reached `test.operations_until`."""
     every, last = int(run["measure_every"]), int(run["epochs"])
     # measured every so many epochs, and after the last one
     shares = {min(number * every, last): float(share) for number, share in enumerate(run[BY_EPOCH].split(), 1)}
-    if test.seconds_until is not None:
-        epoch = min((epoch for epoch, share in shares.items() if share >= test.seconds_until), default=math.inf)
-        return float(run["train_seconds"]) * epoch / last
+    if test.operations_until is not None:
+        epoch = min((epoch for epoch, share in shares.items() if share >= test.operations_until), default=math.inf)
+        return float(run["training_operations"]) * epoch / last
     reached = [share for epoch, share in shares.items() if epoch <= (test.within_epochs or last)]
     if not reached:
         raise StudyError(

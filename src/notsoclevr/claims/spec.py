@@ -64,8 +64,8 @@ class Test:
             example of the training set and the test set answered exactly.
         column: What to look at; none with "share_perfect". Never perfect counts as perfect after infinite time.
         within_epochs: Only with "test_exact_by_epoch", of which the best share counts: the best within so many epochs.
-        seconds_until: Only with "test_exact_by_epoch": a share. What counts are then the seconds that a run was trained
-            until it reached that share, as if all its epochs took alike; infinite if it never did.
+        operations_until: Only with "test_exact_by_epoch": a share. What counts are then the operations that training
+            took until it reached that share, infinite if it never did.
         against: Rows whose statistic is subtracted, or divided by.
         by: Which of the two.
         at_least: Least value that passes.
@@ -81,7 +81,7 @@ class Test:
     statistic: Literal["median", "lowest", "highest", "share_perfect"]
     column: Words | None = None
     within_epochs: Count | None = None
-    seconds_until: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
+    operations_until: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
     against: Against | None = None
     by: Literal["difference", "ratio"] | None = None
     at_least: Bound | None = None
@@ -101,11 +101,11 @@ class Test:
                     raise ValueError(f"{name} has no meaning with share_perfect; leave it out")
         elif self.column is None:
             raise ValueError(f"column is missing; {self.statistic} takes one")
-        for name in ("within_epochs", "seconds_until"):
+        for name in ("within_epochs", "operations_until"):
             if getattr(self, name) is not None and self.column != BY_EPOCH:
                 raise ValueError(f"{name} has a meaning for the column {BY_EPOCH} alone")
-        if self.within_epochs is not None and self.seconds_until is not None:
-            raise ValueError("within_epochs and seconds_until exclude each other")
+        if self.within_epochs is not None and self.operations_until is not None:
+            raise ValueError("within_epochs and operations_until exclude each other")
         if (self.against is None) != (self.by is None):
             raise ValueError("against and by go together; one of them is missing")
         if self.against == Against():

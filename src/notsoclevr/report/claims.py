@@ -110,8 +110,8 @@ def _quantity(test: Test, column: str | None) -> str:
     """Return in words what a test looks at in a column, its own or that of the rows which it compares with."""
     if column is None:
         return "runs that end perfect"
-    if column == BY_EPOCH and test.seconds_until is not None:
-        return f"seconds until {share(test.seconds_until)} of the test set were exact"
+    if column == BY_EPOCH and test.operations_until is not None:
+        return f"GFLOP until {share(test.operations_until)} of the test set were exact"
     if column == BY_EPOCH:
         until = f"within {test.within_epochs} epochs" if test.within_epochs else "of all epochs"
         return f"{METRICS['exact'].label} on the test set, the best {until}"
@@ -123,7 +123,7 @@ def _quantity(test: Test, column: str | None) -> str:
 
 def _metric(test: Test) -> Metric | None:
     """Return the metric that a test looks at; None if it looks at something else."""
-    if test.column == BY_EPOCH and test.seconds_until is None:
+    if test.column == BY_EPOCH and test.operations_until is None:
         return METRICS["exact"]
     return METRICS.get((test.column or "exact").removeprefix("train_").removeprefix("test_"))
 
@@ -139,6 +139,8 @@ def _amount(test: Test, value: float) -> str:
     metric = _metric(test)
     if math.isinf(value):
         return "never"
+    if test.operations_until is not None:
+        return _number(value / 1e9)
     if metric is None or math.isnan(value):
         return _number(value)
     # not as tables write shares: a value and its bound must not look alike where they are not

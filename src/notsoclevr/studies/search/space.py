@@ -262,18 +262,7 @@ def load_space(folder: Path, root: Path) -> Space:
         raise StudyError(f"{path}: space.{unknown[0]} is no setting of a search{follow}; {_names(setting_names())}")
     settings = [_setting(name, value, model, path) for name, value in file.space.items() if _has(model, name)]
     if own_path.exists():
-        own: _Own = check(_Own, read_yaml(own_path), own_path)
-        for name, value in own.space.items():
-            if name in file.space:
-                raise StudyError(f"{own_path}: space.{name} stands in {path}, the same for every model")
-            if not _has(model, name) or name == "epochs":
-                raise StudyError(f"{own_path}: space.{name} is no setting of {model}; {_names(_own_names(model))}")
-            if others := [other for other in MODELS if other != model and _has(other, name)]:
-                raise StudyError(
-                    f"{own_path}: space.{name} is a setting of {others[0]} too; a model's own space takes "
-                    f"settings that no other model has"
-                )
-            settings.append(_setting(name, value, model, own_path))
+        settings += _own_settings(own_path, model, path, file.space)
     splits = {
         name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))
         for name, arguments in file.validation.items()
@@ -292,6 +281,22 @@ def load_space(folder: Path, root: Path) -> Space:
         settings=settings,
         base=config.models[model],
     )
+
+
+def _own_settings(own_path: Path, model: str, path: Path, space: Mapping[str, Any]) -> list[Setting]:
+    """Return the settings of a model's own file, which may name only what no other model has."""
+    own: _Own = check(_Own, read_yaml(own_path), own_path)
+    for name in own.space:
+        if name in space:
+            raise StudyError(f"{own_path}: space.{name} stands in {path}, the same for every model")
+        if not _has(model, name) or name == "epochs":
+            raise StudyError(f"{own_path}: space.{name} is no setting of {model}; {_names(_own_names(model))}")
+        if others := [other for other in MODELS if other != model and _has(other, name)]:
+            raise StudyError(
+                f"{own_path}: space.{name} is a setting of {others[0]} too; a model's own space takes "
+                f"settings that no other model has"
+            )
+    return [_setting(name, value, model, own_path) for name, value in own.space.items()]
 
 
 def _own_names(model: str) -> list[str]:
