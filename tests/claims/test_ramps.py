@@ -41,26 +41,3 @@ def test_shares_see_a_wrong_answer(full: Dataset) -> None:
     few = full[np.arange(4)]
     wrong = Dataset(coordinates=few.coordinates[[1, 1, 2, 3]], onehots=few.onehots, squares=few.squares)
     assert ramps.exact_shares(wrong) == {"regression": 0.75, "classification": 0.75}
-
-
-@pytest.mark.parametrize(
-    ("images", "says"),
-    [
-        (np.zeros((2, 3)), r"\(2, 3\)"),
-        (np.zeros((1, 2, 3)), "one pixel"),
-        (np.ones((1, 2, 3)), "one pixel"),
-        (np.full((1, 1, 2), 0.5), "one pixel"),
-    ],
-)
-def test_images_without_one_lit_pixel_are_refused(images: Any, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        ramps.to_coordinates(images)
-
-
-@pytest.mark.parametrize(
-    ("coordinates", "says"),
-    [([1, 2], r"\(2,\)"), ([[0.5, 1]], "whole"), ([[0, -1]], "whole"), ([[2, 0]], "2 rows"), ([[0, 3]], "3 columns")],
-)
-def test_coordinates_off_the_canvas_are_refused(coordinates: Any, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        ramps.to_onehots(np.array(coordinates), 2, 3)

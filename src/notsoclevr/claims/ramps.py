@@ -44,15 +44,8 @@ def to_coordinates(images: npt.NDArray[Any]) -> Floats:
 
     Returns:
         (row, column) in pixels, float32 (n, 2), exact.
-
-    Raises:
-        ValueError: An image is not such.
     """
     images = np.asarray(images, np.float32)
-    if images.ndim != 3:
-        raise ValueError(f"images is of shape {images.shape}; it takes (n, height, width)")
-    if ((images != 0) & (images != 1)).any() or (images.sum(axis=(1, 2)) != 1).any():
-        raise ValueError("images takes one pixel of 1 an image, and 0 elsewhere")
     axes = (images.sum(axis=2), images.sum(axis=1))  # (n, h) and (n, w): the pixel seen from the side and from above
     return _relu(np.stack([seen @ np.arange(seen.shape[1], dtype=np.float32) for seen in axes], axis=1))
 
@@ -73,15 +66,8 @@ def to_onehots(coordinates: npt.NDArray[Any], height: int, width: int) -> Floats
 
     Returns:
         float32 (n, height, width): 1 at the coordinate, 0 elsewhere, exact.
-
-    Raises:
-        ValueError: The coordinates are not of that shape, not whole or not on the canvas.
     """
     coordinates = np.asarray(coordinates, np.float32)
-    if coordinates.ndim != 2 or coordinates.shape[1] != 2:
-        raise ValueError(f"coordinates is of shape {coordinates.shape}; it takes (n, 2)")
-    if (coordinates % 1 != 0).any() or (coordinates < 0).any() or (coordinates >= (height, width)).any():
-        raise ValueError(f"coordinates takes whole pixels of a canvas of {height} rows and {width} columns")
     rows, columns = _roofs(coordinates[:, 0], height), _roofs(coordinates[:, 1], width)
     return _relu(rows[:, :, None] + columns[:, None, :] - 1)  # both roofs: 1; one: 0; none: below, cut to 0
 

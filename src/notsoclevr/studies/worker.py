@@ -51,10 +51,10 @@ def run_training(training: Training) -> Row:
 
 @contextmanager
 def _own_random(seed: int) -> Iterator[None]:
-    """Keep the numbers that Keras draws the seeds of weights from to this thread.
+    """Give Keras random numbers of its own, which it draws the seeds of weights from.
 
-    It draws them with `random.randint`, as whoever seeds `random` expects; but the threads of a Dask worker draw from
-    `random` too, at moments of their own, and an experiment would give another result every time.
+    It draws them with `random.randint`. The threads of a Dask worker draw from `random` too, at moments of their own,
+    and an experiment would give another result every time; Dask has bound its own `randint` when it was imported.
     """
     shared = random.randint
     random.randint = random.Random(seed).randint
