@@ -86,6 +86,21 @@ def test_what_the_searches_found() -> None:
     assert f"with all five seeds that a trial may get, {all_seeds} and {none} do" in FINDINGS
 
 
+def test_what_the_searches_found_for_baselines() -> None:
+    said = []
+    for model in ("deconv_classifier", "deconv_painter"):
+        rows = read(ROOT / "studies" / "search" / model / "trials.csv")
+        six = [row for row in rows if row["trial"] == "47"]
+        assert f": trial {six[0]['trial']}," in (ROOT / "studies" / "search" / model / "recipe.yaml").read_text()
+        assert [row["seed"] for row in six] == ["1000", "1001", "1002", "1003", "1004", "1005"]
+        said += [spread(six, f"{split}_validation_exact") for split in SPLITS]
+    assert (
+        "deconv classifier gets {} of the validation positions of uniform and {} of the hidden".format(*said)
+        in FINDINGS
+    )
+    assert "corner, the deconv painter {} and {}.".format(*said[2:]) in FINDINGS
+
+
 def is_exact_on_validation(row: Row) -> bool:
     return row["uniform_validation_exact"] == row["quadrant_validation_exact"] == "1.0"
 
