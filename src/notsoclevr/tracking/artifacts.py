@@ -33,13 +33,13 @@ def check_files(outcome: Outcome) -> None:
 
 def log_images(client: MlflowClient, run_id: str, images: Mapping[str, Mapping[int, Path]]) -> None:
     """Log pictures of things over time to a run, but for those that it has: MLflow would show them twice."""
-    from PIL import Image
+    import mlflow
 
     names = [file.path for file in client.list_artifacts(run_id, "images")] if images else []
     for key, paths in images.items():
         there = {int(found[1]) for name in names if (found := re.match(rf"images/{key}.step.(\d+)\D.*\.webp", name))}
         for step in paths.keys() - there:
-            client.log_image(run_id, Image.open(paths[step]).convert("RGB"), key=key, step=step)
+            client.log_image(run_id, mlflow.Image(str(paths[step])), key=key, step=step)
 
 
 @contextmanager
