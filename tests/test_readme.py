@@ -18,8 +18,8 @@ from notsoclevr.splits import SPLITS, Uniform
 from .conftest import ROOT
 from .report.test_comparison import committed
 
-PAGES = ("README.md", "docs/findings.md", "docs/departures.md")
-README, FINDINGS, DEPARTURES = (" ".join((ROOT / page).read_text("utf-8").split()) for page in PAGES)
+PAGES = ("README.md", "docs/findings.md", "docs/departures.md", "docs/protocol.md")
+README, FINDINGS, DEPARTURES, PROTOCOL = (" ".join((ROOT / page).read_text("utf-8").split()) for page in PAGES)
 Row = dict[str, str]
 BASELINES = [name for name in MODELS if name.startswith(("deconv", "pooled", "strided"))]
 
@@ -99,6 +99,27 @@ def test_what_the_searches_found_for_baselines() -> None:
         in FINDINGS
     )
     assert "corner, the deconv painter {} and {}.".format(*said[2:]) in FINDINGS
+
+
+def test_what_the_recipes_found_do_on_the_test_sets() -> None:
+    counts = {}
+    for model, split in itertools.product(("coordconv_classifier", "coordconv_painter"), SPLITS):
+        rows = rows_of("found", model=model, split=split)
+        counts[model, split] = f"{sum(map(is_perfect, rows))} of {len(rows)}"
+    classifier, painter = (
+        [counts[f"coordconv_{task}", split] for split in SPLITS] for task in ("classifier", "painter")
+    )
+    said = "CoordConv classifier's recipe is perfect in {} runs on uniform and {} on quadrant so far".format(
+        *classifier
+    )
+    assert "{}, the painter's in {} and {}.".format(said, *painter) in FINDINGS
+    missed = [row for row in rows_of("found", model="coordconv_painter", split="quadrant") if not is_perfect(row)]
+    assert f"where it fails, it gets {spread(missed)} of the unseen quadrant" in FINDINGS
+    assert f"recipe is perfect in {counts['coordconv_painter', 'quadrant']} runs on quadrant" in PROTOCOL
+    deconv = rows_of("found", model="deconv_classifier", split="uniform")
+    runs = f"{sum(map(is_perfect, deconv))} of {len(deconv)} runs perfect"
+    assert f"The deconv classifier's gets {spread(deconv)} of the test set of uniform, {runs}" in FINDINGS
+    assert f"that it has found is exact on {spread(deconv)} of the test set of uniform" in README
 
 
 def is_exact_on_validation(row: Row) -> bool:
