@@ -165,6 +165,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=32)
     batch = parser.parse_args().batch
+    if BACKEND not in COMPILED:
+        parser.error(f"KERAS_BACKEND is {BACKEND}; it takes {' or '.join(COMPILED)}")
     print(f"batch {batch}, {BACKEND}, Keras {keras.__version__}, {os.cpu_count()} cores")
     print(f"{'':29}{'':15}{'milliseconds':^42}{'times plain':^28}")
     print(f"{'size':29}{'':15}" + "".join(f"{n:>14}" for n in (*LAYERS, "coordconv", "concatenation")))

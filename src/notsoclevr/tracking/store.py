@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write
-from notsoclevr.tracking.artifacts import NOTE, check_files, find_network, log_data, log_images, log_network
+from notsoclevr.tracking.artifacts import NOTE, find_network, log_data, log_images, log_network
 from notsoclevr.tracking.errors import StoreError
 from notsoclevr.tracking.feed import Feed, to_metrics
 from notsoclevr.tracking.records import Outcome, Point, Run
@@ -265,7 +265,8 @@ class Store:
             raise
         if run.info.lifecycle_stage != "active":  # somebody deleted it
             return False
-        ours = {name: self._origin()[name] for name in (HOST, PROCESS)}
+        origin = self._origin()
+        ours = {name: origin[name] for name in (HOST, PROCESS)}
         host, process = (run.data.tags.get(name) for name in ours)
         # runs of processes that are no more were closed when the store was opened
         if run.info.status == "RUNNING" and host == ours[HOST] and process != ours[PROCESS]:
@@ -286,11 +287,10 @@ class Store:
         """Log what came of an open run, and leave it open. What it has already stays as it is.
 
         Raises:
-            StudyError: A file of it is missing or cannot be read.
+            StudyError: The network cannot be read.
         """
         from mlflow.entities import RunTag
 
-        check_files(outcome)
         try:
             for path, folder in outcome.files:
                 log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
