@@ -39,14 +39,14 @@ def test_trials_of_a_search_count_as_they_ended(root: Path) -> None:
     (root / "studies/search").mkdir(parents=True)
     shutil.copy(ROOT / "studies/search/space.yaml", root / "studies/search")
     assert judge_one(root, test).verdict == "not tested"  # no model has a trial
-    make_search(root, [(trial, 1000, (1.0, 1.0) if trial == 3 else (0.5,)) for trial in range(47)])
+    make_search(root, [(trial, 1000, (1.0, 1.0) if trial == 3 else (0.5,)) for trial in range(63)])
     unfinished = judge_one(root, test)
     assert unfinished.verdict == "not tested"
     (missing,) = unfinished.findings[0].sides[0].missing
-    assert missing["experiment"] == "search: deconv_painter-quadrant, 1 of 48 trials"
-    make_search(root, [(trial, 1000, (1.0, 1.0) if trial == 3 else (0.5,)) for trial in range(48)])
+    assert missing["experiment"] == "search: deconv_painter-quadrant, 1 of 64 trials"
+    make_search(root, [(trial, 1000, (1.0, 1.0) if trial == 3 else (0.5,)) for trial in range(64)])
     (finding,) = judge_one(root, test).findings
-    assert finding.value == 1 / 48
+    assert finding.value == 1 / 64
     assert finding.passes
 
 

@@ -53,7 +53,7 @@ def section(reports: Path, searches: Loaded) -> list[str]:
         "The search for recipes of docs/protocol.md. *exact, first seed*: trials that answer all validation positions",
         "of both splits; *all seeds*: those that do so with all seeds that a trial may get; *best again*: trainings of",
         "the best trials with other seeds that do so; *chosen*: the trial whose recipe was chosen, what share it gets",
-        "*at least* with these other seeds, and what a training costs. A pruned trial was not trained on quadrant.",
+        "*at least* over all its seeds, and what a training costs. A pruned trial was not trained on quadrant.",
         "",
         *drawn,
         *table(header, [_row(space, lines) for space, lines in searches], words=1),
@@ -77,12 +77,12 @@ def _row(space: Space, lines: Lines) -> list[str]:
         _exact(space, trials),
         str(longest),
         _exact(space, again),
-        *(_chosen(space, [line for line in again if line["trial"] == str(found[0])]) if found else [NONE] * 3),
+        *(_chosen(space, [line for (trial, _), line in lines.items() if trial == found[0]]) if found else [NONE] * 3),
     ]
 
 
 def _chosen(space: Space, rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return trial, lowest mean share of the validation positions and cost of the recipe, from its last rows."""
+    """Return trial, lowest mean share of the validation positions and cost of the recipe, from all its rows."""
     lowest = min(sum(float(row[f"{split}_validation_exact"]) for split in space.splits) for row in rows)
     return [rows[0]["trial"], share(lowest / len(space.splits)), f"{float(rows[0]['gflop']):,.0f}"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from notsoclevr.config import load
 from notsoclevr.errors import StudyError
-from notsoclevr.studies.search.rows import Row, apply_recipe, best, choose, leader, scores_of, trial_scores
+from notsoclevr.studies.search.rows import Row, apply_recipe, best, choose, leader, may_be_best, scores_of, trial_scores
 from notsoclevr.studies.search.space import Space
 
 from .toy import MODEL, SPACE, space_of
@@ -47,6 +47,8 @@ def test_the_recipe_is_the_one_whose_worst_seed_is_best(home: Path) -> None:
     scores = tried | {(0, 1001): 0.5, (0, 1002): 0.5, (1, 1001): 0.5, (1, 1002): 0.9}
     assert leader(space, scores) == (0, 0.5)
     assert leader(space, scores | {(0, 1002): None}) == (1, 0.5)
+    assert leader(space, scores | {(0, 2001): 0.4}) == (1, 0.5)
+    assert leader(space, scores | {(0, 2001): None, (1, 2001): 0.4}) == (1, 0.4)
     assert leader(space, tried | {(0, 1001): 1, (2, 1001): 1, (2, 1002): 1}) is None
 
 
@@ -89,6 +91,17 @@ def test_a_trial_that_is_exact_with_more_seeds_outweighs_a_cheaper_one(home: Pat
     assert best(space, scores_of(space, rows)) == [2, 1]
     failed = replace(row(space, 1, 2002, (1, 1)), state="failed")
     assert trial_scores(space, scores_of(space, [*lucky[:2], failed])) == pytest.approx({1: 2})
+
+
+def test_what_is_too_expensive_to_be_one_of_the_best_is_known(home: Path) -> None:
+    space = space_of(home)
+    seeds = (1000, 2001, 2002)
+    sure = [row(space, trial, seed, (1, 1), gflop) for trial, gflop in ((0, 10), (1, 30)) for seed in seeds]
+    scores = scores_of(space, sure)
+    assert [may_be_best(space, scores, 3, round(gflop * 1e9)) for gflop in (29, 30, 31)] == [True, False, False]
+    assert may_be_best(space, scores, 1, 10**12)  # of those before it, only one
+    unlucky = scores | {(1, 2002): 0.9}
+    assert may_be_best(space, unlucky, 3, 10**12)
 
 
 def test_a_recipe_goes_into_params_and_leaves_the_rest(home: Path) -> None:

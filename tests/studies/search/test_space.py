@@ -20,10 +20,10 @@ from .toy import MODEL, SPACE, places, space_of, write_space
 @pytest.mark.parametrize("model", MODELS)
 def test_all_models_have_one_space_and_one_protocol(model: str) -> None:
     space = space_of(ROOT, model)
-    recipe = {"operations", *load(ROOT / "params.yaml").models[model].__dataclass_fields__}
+    recipe = {"operations", "adam_penalty", *load(ROOT / "params.yaml").models[model].__dataclass_fields__}
     assert [setting.name for setting in space.settings] == [name for name in SPACE["space"] if name in recipe]
     assert space.trials >= 40
-    assert (space.best, len(space.more_seeds), len(space.seeds)) == (5, 4, 5)
+    assert (space.best, len(space.more_seeds), len(space.seeds)) == (5, 4, 10)
     # neither the committed seed nor those of studies/seeds
     assert not {0, *range(30)} & {space.seed, *space.more_seeds, *space.seeds}
     assert space.examples == 2509
@@ -32,20 +32,22 @@ def test_all_models_have_one_space_and_one_protocol(model: str) -> None:
         if setting.choices:
             assert setting.choices == shared
         else:
-            assert (setting.low, setting.high, setting.log) == (shared["low"], shared["high"], shared.get("log", False))
+            ends = {"low": setting.low, "high": setting.high, "log": setting.log, "since": setting.since}
+            assert ends == {"log": False, "since": 0} | shared
 
 
 def test_the_protocol_says_what_the_space_says() -> None:
     page = (ROOT / "docs/protocol.md").read_text("utf-8")
     for ceiling in SPACE["ceiling"].values():
         assert f"| {ceiling:,} |" in page
-    assert "**Forty-eight trials" in page and SPACE["trials"] == 48
+    assert "**Sixty-four trials" in page and SPACE["trials"] == 64
+    assert "from the 49th trial on" in page and SPACE["space"]["adam_penalty"]["since"] == 48
     assert "eight at a time; the first sixteen are random" in page
     assert (SPACE["together"], SPACE["random"]) == (8, 16)
     assert "an eighth, a quarter, a half or all of it" in page
     assert SPACE["space"]["operations"] == [0.125, 0.25, 0.5, 1.0]
     assert "2001 to 2004" in page and SPACE["more_seeds"] == [2001, 2002, 2003, 2004]
-    assert "1001 to 1005" in page and SPACE["seeds"] == [1001, 1002, 1003, 1004, 1005]
+    assert "1001 to 1010" in page and SPACE["seeds"] == [*range(1001, 1011)]
 
 
 @pytest.mark.parametrize(("split", "trains", "validates"), [("uniform", 2007, 502), ("quadrant", 1568, 784)])
@@ -84,6 +86,8 @@ def test_every_row_and_column_of_the_hidden_corner_is_still_seen(full: Dataset) 
             {"learning_rate": {"low": -1.0, "high": 1.0}},
             "space.learning_rate.low is -1.0; input should be greater than",
         ),
+        ({"adam_penalty": {"low": -1.0, "high": 1.0}}, "space.adam_penalty.low is -1.0; input should be greater than"),
+        ({"adam_penalty": {"low": 0.1, "high": 1.0, "since": -1}}, "space.adam_penalty.since is -1; "),
         ({"batch_size": {"low": 1.0, "high": 8.0}}, "space.batch_size.low is 1.0; input should be a valid integer"),
         ({"operations": {"low": 0.1, "high": 2.0}}, "space.operations.high is 2.0; input should be less than or equal"),
     ],
@@ -154,7 +158,7 @@ def test_a_folder_is_named_after_a_model(home: Path) -> None:
     assert run_command(home, "search").returncode == 2
 
 
-def test_adam_has_no_decay_and_steps_no_warm_up(home: Path) -> None:
+def test_adam_has_a_penalty_and_no_decay_and_steps_no_warm_up(home: Path) -> None:
     space = space_of(home)
     values = {"operations": 0.5, "weight_decay": 0.1, "warmup_epochs": 1}
     found = {
@@ -167,3 +171,6 @@ def test_adam_has_no_decay_and_steps_no_warm_up(home: Path) -> None:
     assert settings["adam", "steps"] == (0, 0)
     assert settings["adamw", "cosine"] == (0.1, 1)
     assert settings["adamw", "steps"] == (0.1, 0)
+    for optimizer, decay in (("adam", 0.002), ("adamw", 0.1)):
+        recipe = settle(space, values | {"optimizer": optimizer, "adam_penalty": 0.002}, 10**9)
+        assert recipe and recipe.weight_decay == decay

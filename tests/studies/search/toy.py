@@ -23,6 +23,7 @@ MODEL = "coordconv_regressor"
 SPACE = yaml.safe_load((ROOT / "studies/search/space.yaml").read_text("utf-8"))
 SHRUNK = {"trials": 9, "random": 3, "together": 3, "more_seeds": [2001, 2002], "best": 2, "seeds": [1001, 1002]}
 SHRUNK |= {"space": SPACE["space"] | {"operations": {"low": 0.05, "high": 1.0, "log": True}}}
+SHRUNK["space"]["adam_penalty"] = SPACE["space"]["adam_penalty"] | {"since": 6}
 Toy = Callable[[Training], dict[str, Any]]
 
 

@@ -36,15 +36,18 @@ from notsoclevr.studies.search.rows import (
     cost_of,
     leader,
     load_lines,
+    lowest_score,
+    may_be_best,
     outcomes_of,
     save_lines,
     save_recipe,
     scores_of,
+    texts_of,
     to_line,
     trial_scores,
 )
-from notsoclevr.studies.search.space import FILE, GIGA, OPERATIONS, Space, State, affordable_epochs, settle
-from notsoclevr.studies.spec import Training, text
+from notsoclevr.studies.search.space import FILE, GIGA, OPERATIONS, PENALTY, Space, State, affordable_epochs, settle
+from notsoclevr.studies.spec import Training
 from notsoclevr.studies.worker import run_training
 from notsoclevr.training import import_tensorflow
 
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     import optuna
 
 KEPT = (*MEASURED, "error", "train_seconds")
+AT_ONCE = 3  # of the last seeds: more would be trained in vain where one of them shows that a trial is behind
 TOO_DEAR = "one epoch costs more than the ceiling"
 
 
@@ -163,29 +167,41 @@ class _Search:
                     self.journal.tell(run.trial, run.state, scores.get(run.number))
 
     def _go_on(self, runs: Sequence[_Run]) -> None:
-        """Train the trials of a round with more seeds, each for as long as all that it answers is exact."""
+        """Train the trials of a round with more seeds, each for as long as all that it answers is exact.
+
+        One that is too expensive to be among the best even so is left out, but for seeds of which there are rows.
+        """
+        first, scores = runs[0].number, scores_of(self.space, self.rows)
         for before, seed in pairwise([self.space.seed, *self.space.more_seeds]):
             exact = {row.trial for row in self.rows if row.exact and row.seed == before}
             runs = [
-                replace(run, seed=seed, trial=None, state=None, trained=False) for run in runs if run.number in exact
+                replace(run, seed=seed, trial=None, state=None, trained=False)
+                for run in runs
+                if run.number in exact
+                and ((run.number, seed) in self.lines or may_be_best(self.space, scores, first, run.operations))
             ]
             self._finish_more(runs)
 
     def train_best_again(self) -> None:
-        """Train the best trials with the other seeds, each for as long as it can still be chosen.
+        """Train the best trials with the last seeds, each for as long as it can still be chosen.
 
-        All have the first of these seeds. What a trial scores with it bounds its lowest score, so the rest of the seeds
-        goes to those alone that are not behind already.
+        All have the first of these seeds. What a trial scored so far bounds its lowest score, so those with the highest
+        bound go first, and what is behind is not trained further.
         """
         first, *rest = self.space.seeds
         candidates = best(self.space, scores_of(self.space, self.rows))
         self._train_again(candidates, [first])
         scores = scores_of(self.space, self.rows)
-        bounds = [(score, -trial) for trial in candidates if (score := scores[trial, first]) is not None]
-        for bound in sorted(bounds, reverse=True):
-            ahead = leader(self.space, scores_of(self.space, self.rows))
-            if ahead is None or bound > (ahead[1], -ahead[0]):
-                self._train_again([-bound[1]], rest)
+        bounds = {trial: self._bound(trial) for trial in candidates if scores[trial, first] is not None}
+        for trial in sorted(bounds, key=bounds.__getitem__, reverse=True):
+            for start in range(0, len(rest), AT_ONCE):
+                ahead = leader(self.space, scores_of(self.space, self.rows))
+                if ahead is None or self._bound(trial) > (ahead[1], -ahead[0]):
+                    self._train_again([trial], rest[start : start + AT_ONCE])
+
+    def _bound(self, trial: int) -> tuple[float, int]:
+        """Return what a trial has to show against others: its lowest score so far, and that it is earlier."""
+        return lowest_score(self.space, scores_of(self.space, self.rows), trial), -trial
 
     def _train_again(self, trials: Sequence[int], seeds: Sequence[int]) -> None:
         rows = {row.trial: row for row in self.rows}
@@ -224,7 +240,7 @@ class _Search:
 
     def _epoch_operations(self, values: Mapping[str, Any]) -> int:
         """Return what an epoch on the largest training set costs; of a recipe, only the shape of the network counts."""
-        how_to_train = {each.name for each in fields(Recipe)} | {OPERATIONS}
+        how_to_train = {each.name for each in fields(Recipe)} | {OPERATIONS, PENALTY}
         shape = {name: value for name, value in values.items() if name not in how_to_train}
         recipe = replace(self.space.base, **shape)
         if recipe not in self._costs:
@@ -237,7 +253,7 @@ class _Search:
         line = self.lines.get((run.number, run.seed))
         if line is None:
             return
-        proposed = {name: text(value) for name, value in run.values.items()} | cost_of(run.recipe, run.operations)
+        proposed = texts_of(self.space, run.values) | cost_of(run.recipe, run.operations)
         for name, value in proposed.items():
             if line[name] != value:
                 raise StudyError(

@@ -77,12 +77,12 @@ class Journal:
         for name, distribution in known.distributions.items():
             if name not in trial.relative_params:
                 self._study.sampler.sample_independent(self._study, known, name, distribution)
-        return {setting.name: _suggest(trial, setting) for setting in self._space.settings}
+        return {setting.name: _suggest(trial, setting) for setting in self._space.settings_of(trial.number)}
 
     def known_values(self, number: int) -> dict[str, Any]:
         """Return the settings of a trial that has ended."""
         params = self._study.get_trials(deepcopy=False)[number].params
-        return {setting.name: _rounded(params[setting.name]) for setting in self._space.settings}
+        return {setting.name: _rounded(params[setting.name]) for setting in self._space.settings_of(number)}
 
     def is_hopeless(self, trial: optuna.Trial, step: int, value: float) -> bool:
         """Return whether a trial is to be pruned: worse at a step than half of those that finished in earlier rounds.

@@ -74,7 +74,7 @@ class Chosen:
 
     Args:
         row: Its trial.
-        lowest: Its lowest score over the other seeds.
+        lowest: Its lowest score over all seeds that it was trained with.
     """
 
     row: Row
@@ -109,22 +109,53 @@ def best(space: Space, scores: Scores) -> list[int]:
     return sorted(worth, key=lambda trial: (-worth[trial], trial))[: space.best]
 
 
-def leader(space: Space, scores: Scores) -> tuple[int, float] | None:
-    """Return the one of the best trials whose lowest score over the other seeds is highest; of equals, the earlier.
+def lowest_score(space: Space, scores: Scores, trial: int) -> float:
+    """Return the lowest score of a trial over all seeds that it was trained with.
 
     Args:
         space: Of the search.
-        scores: Of all rows. A trial that has not finished with all of the other seeds does not count.
+        scores: Of all rows. One of the last seeds with which it has failed does not count: it is trained again.
+        trial: One that finished with its first seed.
+    """
+    found = {seed: score for (number, seed), score in scores.items() if number == trial}
+    return min(
+        -EQUALS if score is None else score
+        for seed, score in found.items()
+        if score is not None or seed not in space.seeds
+    )
+
+
+def leader(space: Space, scores: Scores) -> tuple[int, float] | None:
+    """Return the one of the best trials whose lowest score over all its seeds is highest; of equals, the earlier.
+
+    Args:
+        space: Of the search.
+        scores: Of all rows. A trial that has not finished with all of the last seeds does not count.
 
     Returns:
         The trial and that score; None if no trial counts.
     """
-    lowest: dict[int, float] = {}
-    for trial in best(space, scores):
-        found = [score for seed in space.seeds if (score := scores.get((trial, seed))) is not None]
-        if len(found) == len(space.seeds):
-            lowest[trial] = min(found)
+    lowest = {
+        trial: lowest_score(space, scores, trial)
+        for trial in best(space, scores)
+        if all(scores.get((trial, seed)) is not None for seed in space.seeds)
+    }
     return max(lowest.items(), key=lambda each: (each[1], -each[0]), default=None)
+
+
+def may_be_best(space: Space, scores: Scores, before: int, operations: int) -> bool:
+    """Return whether a trial that is exact with all seeds of a trial would be one of the best so far.
+
+    Args:
+        space: Of the search.
+        scores: Of all rows.
+        before: Number of the first trial of its round, up to which the others count.
+        operations: What a training of it costs.
+    """
+    earlier = {key: score for key, score in scores.items() if key[0] < before}
+    worth = sorted(trial_scores(space, earlier).values(), reverse=True)[: space.best]
+    most = len(space.more_seeds) + 1 - EQUALS * operations / space.ceiling
+    return len(worth) < space.best or most > worth[-1]
 
 
 def choose(space: Space, rows: Sequence[Row]) -> Chosen:
@@ -150,6 +181,11 @@ def choose(space: Space, rows: Sequence[Row]) -> Chosen:
     return Chosen(row=next(row for row in rows if row.trial == trial), lowest=lowest)
 
 
+def texts_of(space: Space, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was sampled as trials.csv has it; a setting that a trial has not is empty."""
+    return {setting.name: text(values.get(setting.name, "")) for setting in space.settings}
+
+
 def cost_of(recipe: Recipe | None, operations: int) -> dict[str, str]:
     """Return what a training costs, as trials.csv has it."""
     return {"gflop": f"{operations / GIGA:.1f}", "epochs": text(recipe.epochs) if recipe else ""}
@@ -162,7 +198,7 @@ def to_line(space: Space, row: Row) -> dict[str, str]:
         **{name: text(getattr(row, name)) for name in ("trial", "seed", "state", "error")},
         "score": "" if score is None else f"{score:.10f}",
         **cost_of(row.recipe, row.operations),
-        **{name: text(value) for name, value in row.values.items()},
+        **texts_of(space, row.values),
     }
     for split in space.splits:
         outcome = row.outcomes.get(split, {})
@@ -248,12 +284,10 @@ def save_recipe(space: Space, chosen: Chosen) -> None:
     """Write recipe.yaml: the section of the model as params.yaml takes it."""
     assert chosen.row.recipe
     seeds = ", ".join(map(str, space.seeds))
-    about = f"# Written by `notsoclevr search`: trial {chosen.row.trial}, whose lowest score with the seeds {seeds} is"
+    about = f"# Written by `notsoclevr search`: trial {chosen.row.trial}. Over all its seeds, the last of them {seeds},"
     recipe = yaml.safe_dump({"models": {space.model: asdict(chosen.row.recipe)}}, sort_keys=False)
     with atomic_write(space.recipe_file) as path:
-        path.write_text(
-            f"{about}\n# {chosen.lowest:.8f}, of {space.best} trials that were trained again.\n{recipe}", "utf-8"
-        )
+        path.write_text(f"{about}\n# its lowest score is {chosen.lowest:.8f}.\n{recipe}", "utf-8")
 
 
 def apply_recipe(path: Path, model: str, recipe: Recipe) -> None:

@@ -29,6 +29,7 @@ from notsoclevr.studies.spec import Training, fingerprint, text
 
 FILE = "space.yaml"
 OPERATIONS = "operations"  # share of the ceiling, from which the epochs follow
+PENALTY = "adam_penalty"  # weight_decay of a recipe with Adam, which adds it to the loss
 DIGITS = 3  # of a number that is sampled
 GIGA = 10**9
 
@@ -64,6 +65,7 @@ class Setting:
         low: Where a range begins; it is of whole numbers if both ends are.
         high: Where it ends.
         log: It is sampled evenly in its logarithm.
+        since: Number of the first trial that has it.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Setting:
     low: float = 0
     high: float = 0
     log: bool = False
+    since: int = 0
 
     @property
     def ends(self) -> tuple[Any, Any]:
@@ -88,6 +91,7 @@ class _Range:
     low: Number
     high: Number
     log: Switch = False
+    since: Seed = 0
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -168,6 +172,10 @@ class Space:
         """The model's entry in the table."""
         return MODELS[self.model]
 
+    def settings_of(self, trial: int) -> list[Setting]:
+        """Return what is searched by the trial of this number."""
+        return [setting for setting in self.settings if setting.since <= trial]
+
     @property
     def trials_file(self) -> Path:
         """The table of all trials, in git."""
@@ -220,11 +228,12 @@ def settle(space: Space, values: Mapping[str, Any], epoch_operations: int) -> Re
         return None
     values = dict(values)
     epochs = affordable_epochs(space, values.pop(OPERATIONS), epoch_operations)
+    penalty = values.pop(PENALTY, 0.0)
     recipe = replace(space.base, **values | {"epochs": epochs, "warmup_epochs": 0})
     asked = values.get("warmup_epochs", space.base.warmup_epochs)
     warmup = 0 if recipe.schedule == "steps" else min(asked, epochs - 1)
-    # added to the loss, as it is with adam, a decay of the same size does something else
-    decay = 0.0 if recipe.optimizer == "adam" and "weight_decay" in values else recipe.weight_decay
+    # Adam adds it to the loss, where a decay of AdamW's size would do something else
+    decay = penalty if recipe.optimizer == "adam" and "weight_decay" in values else recipe.weight_decay
     return replace(recipe, warmup_epochs=warmup, weight_decay=decay)
 
 
@@ -257,7 +266,8 @@ def load_space(folder: Path, root: Path) -> Space:
         raise StudyError(f"{path}: validation.{unknown[0]} is no split; there are {', '.join(SPLITS)}")
     if OPERATIONS not in file.space:
         raise StudyError(f"{path}: space.{OPERATIONS} is missing, the share of the ceiling that a training may cost")
-    if unknown := [name for name in file.space if name not in (OPERATIONS, *setting_names()) or name == "epochs"]:
+    known = {OPERATIONS, PENALTY, *setting_names()} - {"epochs"}
+    if unknown := [name for name in file.space if name not in known]:
         follow = f": they follow from {OPERATIONS}" if unknown[0] == "epochs" else ""
         raise StudyError(f"{path}: space.{unknown[0]} is no setting of a search{follow}; {_names(setting_names())}")
     settings = [_setting(name, value, model, path) for name, value in file.space.items() if _has(model, name)]
@@ -304,7 +314,7 @@ def _own_names(model: str) -> list[str]:
 
 
 def _has(model: str, name: str) -> bool:
-    return name == OPERATIONS or name in _own_names(model)
+    return name in (OPERATIONS, PENALTY) or name in _own_names(model)
 
 
 def _names(names: Sequence[str]) -> str:
@@ -328,10 +338,11 @@ def _setting(name: str, value: Any, model: str, path: Path) -> Setting:
     else:
         raise StudyError(f"{path}: {where} is {value!r}; it takes a list of values, or a range of low and high")
     share: Any = Annotated[float, Field(gt=0, le=1, strict=True)]
-    type_ = share if name == OPERATIONS else get_type_hints(MODELS[model].recipe, include_extras=True)[name]
+    hints = get_type_hints(MODELS[model].recipe, include_extras=True)
+    hints |= {OPERATIONS: share, PENALTY: hints["weight_decay"]}
     for key, end in ends.items():
         try:
-            TypeAdapter(type_).validate_python(end)
+            TypeAdapter(hints[name]).validate_python(end)
         except ValidationError as failure:
             message = failure.errors(include_url=False)[0]["msg"]
             raise StudyError(f"{path}: {key} is {end!r}; {message[0].lower()}{message[1:]}") from None
