@@ -11,6 +11,7 @@ from notsoclevr.errors import StudyError
 if TYPE_CHECKING:
     import keras
 
+GIGA = 10**9
 TRAINING = 3  # a training step counts as three times the forward pass: gradients for weights and for inputs
 
 

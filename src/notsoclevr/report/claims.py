@@ -11,6 +11,7 @@ from typing import Any
 
 from notsoclevr.claims.judge import VERDICTS, Finding, Judged, Side
 from notsoclevr.claims.spec import FILE, Test
+from notsoclevr.cost import GIGA
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import flat, share, span, success, table
@@ -140,7 +141,7 @@ def _amount(test: Test, value: float) -> str:
     if math.isinf(value):
         return "never"
     if test.operations_until is not None:
-        return _number(value / 1e9)
+        return _number(value / GIGA)
     if metric is None or math.isnan(value):
         return _number(value)
     # not as tables write shares: a value and its bound must not look alike where they are not

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from notsoclevr.cells.files import Cell
+from notsoclevr.cost import GIGA
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.report import comparison_figures as figures
@@ -46,7 +47,7 @@ def compare(cell: Cell) -> dict[str, Any]:
 def gigaflop(cell: Cell, epochs: float) -> float:
     """Return the floating-point operations, in billions, of so many epochs of a cell's training."""
     operations: float = cell.metrics["training_operations"] / cell.metrics["epochs"] * epochs
-    return round(operations / 1e9, 1)
+    return round(operations / GIGA, 1)
 
 
 def history(cell: Cell) -> list[dict[str, Any]]:

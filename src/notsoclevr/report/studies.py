@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.image import imread
 
+from notsoclevr.cost import GIGA
 from notsoclevr.dataset import SHOWCASE_PLACES, generate
 from notsoclevr.evaluation import Canvas
 from notsoclevr.files import atomic_write
@@ -267,7 +268,7 @@ def _exact_from(runs: pd.DataFrame) -> list[str]:
     for (model, split), own in runs.groupby(["model", "split"], sort=False):
         reached = own.groupby("settings")["test_exact"].median()
         costs = perfect[model, split]
-        least = f"{costs[costs].index.min() / 1e9:,.0f} GFLOP" if costs.any() else "never"
+        least = f"{costs[costs].index.min() / GIGA:,.0f} GFLOP" if costs.any() else "never"
         lines.append([_title(model), split, *(share(reached.get(budget)) for budget in budgets), least])
     times = [f"x {float(budget.rpartition('=')[2]):g}" for budget in budgets]
     header = ["model", "split", *times, "least that is perfect with every seed"]

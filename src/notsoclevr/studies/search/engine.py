@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from notsoclevr import progress
-from notsoclevr.cost import training_operations
+from notsoclevr.cost import GIGA, training_operations
 from notsoclevr.errors import StudyError
 from notsoclevr.recipes import Recipe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
@@ -46,7 +46,7 @@ from notsoclevr.studies.search.rows import (
     to_line,
     trial_scores,
 )
-from notsoclevr.studies.search.space import FILE, GIGA, OPERATIONS, PENALTY, Space, State, affordable_epochs, settle
+from notsoclevr.studies.search.space import FILE, OPERATIONS, PENALTY, Space, State, affordable_epochs, settle
 from notsoclevr.studies.spec import Training
 from notsoclevr.studies.worker import run_training
 from notsoclevr.training import import_tensorflow

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
+from notsoclevr.cost import GIGA
 from notsoclevr.studies.log import Child, StudyLog, log_children
 from notsoclevr.studies.search.rows import MEASURED, Row
-from notsoclevr.studies.search.space import GIGA, Space
+from notsoclevr.studies.search.space import Space
 from notsoclevr.studies.spec import fingerprint, text
 
 

@@ -16,11 +16,12 @@ import pandas as pd
 import yaml
 
 from notsoclevr.config import configure, read_yaml
+from notsoclevr.cost import GIGA
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.recipes import Recipe
 from notsoclevr.studies.rows import REMEDY, find_no_number, load_csv
-from notsoclevr.studies.search.space import GIGA, Space, State
+from notsoclevr.studies.search.space import Space, State
 from notsoclevr.studies.spec import text
 
 MEASURED = {"train_exact": "train_exact", "test_exact": "validation_exact", "test_loss": "validation_loss"}

@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 from pydantic import Field, TypeAdapter, ValidationError
 
 from notsoclevr.config import PARAMS, check, check_sizes, load, read_yaml, setting_names, sizes
+from notsoclevr.cost import GIGA
 from notsoclevr.dataset import Dataset, SplitDataset, generate
 from notsoclevr.errors import StudyError
 from notsoclevr.experiment import Experiment
@@ -31,7 +32,6 @@ FILE = "space.yaml"
 OPERATIONS = "operations"  # share of the ceiling, from which the epochs follow
 PENALTY = "adam_penalty"  # weight_decay of a recipe with Adam, which adds it to the loss
 DIGITS = 3  # of a number that is sampled
-GIGA = 10**9
 
 State = Literal["complete", "pruned", "failed"]  # how a trial ended
 
