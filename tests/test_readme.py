@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from functools import partial
 from pathlib import Path
 
@@ -74,31 +75,51 @@ def test_the_recipes_before() -> None:
     assert f"with {sum(float(row['test_loss']) > 0.03 for row in hard)} seeds of the 20 the loss" in page
 
 
+def trials_of(model: str) -> list[Row]:
+    return read(ROOT / "studies" / "search" / model / "trials.csv")
+
+
+def chosen_of(model: str) -> list[Row]:
+    """Return the rows of the trial whose recipe was chosen."""
+    found = re.search(r": trial (\d+),", (ROOT / "studies" / "search" / model / "recipe.yaml").read_text())
+    return [row for row in trials_of(model) if found and row["trial"] == found[1]]
+
+
 def test_what_the_searches_found() -> None:
-    said = []
+    exact, all_seeds, corner, uniform, penalties = [], [], [], [], []
     for model in ("coordconv_classifier", "coordconv_painter"):
-        rows = read(ROOT / "studies" / "search" / model / "trials.csv")
-        of_seed = {seed: [row for row in rows if row["seed"] == seed] for seed in ("1000", "2004")}
-        exact = [sum(map(is_exact_on_validation, own)) for own in of_seed.values()]
-        said.append((exact[0], len(of_seed["1000"]), exact[1]))
-    (classifier, trials, all_seeds), (painter, others, none) = said
-    assert f"{classifier} of {trials} recipes for the classifier and {painter} of {others} for the painter" in FINDINGS
-    assert f"with all five seeds that a trial may get, {all_seeds} and {none} do" in FINDINGS
+        rows = trials_of(model)
+        first = [row for row in rows if row["seed"] == "1000"]
+        exact.append(f"{sum(map(is_exact_on_validation, first))} of {len(first)}")
+        all_seeds.append(sum(is_exact_on_validation(row) for row in rows if row["seed"] == "2004"))
+        missed = [row for row in first if not is_exact_on_validation(row)]
+        corner.append(sum(row["uniform_validation_exact"] == "1.0" for row in missed))
+        uniform.append(len(missed) - corner[-1])
+        penalties += [row["optimizer"] == "adam" for row in first if row["adam_penalty"]]
+        assert len(chosen_of(model)) == 15
+        assert all(map(is_exact_on_validation, chosen_of(model)))
+    assert "{} recipes for the classifier and {} for the painter".format(*exact) in FINDINGS
+    assert "with all five seeds that a trial may get, {} and {} do".format(*all_seeds) in FINDINGS
+    assert "{} of the classifier's and {} of the painter's miss the hidden corner alone".format(*corner) in FINDINGS
+    assert "{} and {} miss validation positions of uniform too".format(*uniform) in FINDINGS
+    assert f"Adam was tried in {sum(penalties)} of the {len(penalties)} trials that could" in FINDINGS
 
 
 def test_what_the_searches_found_for_baselines() -> None:
     said = []
-    for model in ("deconv_classifier", "deconv_painter"):
-        rows = read(ROOT / "studies" / "search" / model / "trials.csv")
-        six = [row for row in rows if row["trial"] == "47"]
-        assert f": trial {six[0]['trial']}," in (ROOT / "studies" / "search" / model / "recipe.yaml").read_text()
-        assert [row["seed"] for row in six] == ["1000", "1001", "1002", "1003", "1004", "1005"]
-        said += [spread(six, f"{split}_validation_exact") for split in SPLITS]
+    for model, last in (("deconv_classifier", 1010), ("deconv_painter", 1005)):
+        rows = chosen_of(model)
+        assert [row["seed"] for row in rows] == ["1000", *(f"{seed}" for seed in range(1001, last + 1))]
+        said += [spread(rows, f"{split}_validation_exact") for split in SPLITS]
     assert (
-        "deconv classifier gets {} of the validation positions of uniform and {} of the hidden".format(*said)
+        "deconv classifier's recipe gets {} of the validation positions of uniform and {} of the hidden".format(*said)
         in FINDINGS
     )
-    assert "corner, the deconv painter {} and {}.".format(*said[2:]) in FINDINGS
+    assert "corner, the deconv painter's, of the version before, {} and {}.".format(*said[2:]) in FINDINGS
+    assert f"that it has found gets {said[0]} of the validation positions of uniform" in README
+    lost = [row for row in trials_of("deconv_classifier") if row["trial"] == "47"]
+    assert len(lost) == 6
+    assert all(row["uniform_validation_exact"] == "1.0" for row in lost)
 
 
 def test_what_the_recipes_found_do_on_the_test_sets() -> None:
@@ -113,12 +134,6 @@ def test_what_the_recipes_found_do_on_the_test_sets() -> None:
         *classifier
     )
     assert "{}, the painter's in {} and {}.".format(said, *painter) in FINDINGS
-    missed = [row for row in rows_of("found", model="coordconv_painter", split="quadrant") if not is_perfect(row)]
-    assert f"where it fails, it gets {spread(missed)} of the unseen quadrant" in FINDINGS
-    deconv = rows_of("found", model="deconv_classifier", split="uniform")
-    runs = f"{sum(map(is_perfect, deconv))} of {len(deconv)} runs perfect"
-    assert f"The deconv classifier's gets {spread(deconv)} of the test set of uniform, {runs}" in FINDINGS
-    assert f"that it has found is exact on {spread(deconv)} of the test set of uniform" in README
 
 
 def is_exact_on_validation(row: Row) -> bool:

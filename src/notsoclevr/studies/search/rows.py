@@ -284,11 +284,10 @@ def outcomes_of(space: Space, line: Mapping[str, str]) -> dict[str, dict[str, st
 def save_recipe(space: Space, chosen: Chosen) -> None:
     """Write recipe.yaml: the section of the model as params.yaml takes it."""
     assert chosen.row.recipe
-    seeds = ", ".join(map(str, space.seeds))
-    about = f"# Written by `notsoclevr search`: trial {chosen.row.trial}. Over all its seeds, the last of them {seeds},"
+    about = f"trial {chosen.row.trial}, whose lowest score over all its seeds is {chosen.lowest:.8f}"
     recipe = yaml.safe_dump({"models": {space.model: asdict(chosen.row.recipe)}}, sort_keys=False)
     with atomic_write(space.recipe_file) as path:
-        path.write_text(f"{about}\n# its lowest score is {chosen.lowest:.8f}.\n{recipe}", "utf-8")
+        path.write_text(f"# Written by `notsoclevr search`: {about}.\n{recipe}", "utf-8")
 
 
 def apply_recipe(path: Path, model: str, recipe: Recipe) -> None:
