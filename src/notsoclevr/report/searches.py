@@ -54,6 +54,7 @@ def section(reports: Path, searches: Loaded) -> list[str]:
         "of both splits; *all seeds*: those that do so with all seeds that a trial may get; *best again*: trainings of",
         "the best trials with other seeds that do so; *chosen*: the trial whose recipe was chosen, what share it gets",
         "*at least* over all its seeds, and what a training costs. A pruned trial was not trained on quadrant.",
+        "In the picture, *perfect* are those that answer what they were trained on exactly too.",
         "",
         *drawn,
         *table(header, [_row(space, lines) for space, lines in searches], words=1),
