@@ -43,7 +43,7 @@ def save_strips(
             _strip(axes, place, runs[runs["split"] == split], independent)
             if place:
                 axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
-        head = "perfect (95 % interval)" if independent else "perfect"
+        head = "perfect" + " (95 % interval)" * independent
         axes.text(1.05, -0.95, head, fontsize=8, va="center", color=figures.INK)
         axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
         axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel=f"exact on {asked}")
