@@ -50,7 +50,7 @@ root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 include_patterns = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md", "data/README.md"),
-    *("reports/claims.md", "reports/studies.md", "studies/recipes/README.md", "examples/tutorial.ipynb"),
+    *("reports/claims.md", "reports/studies.md", "examples/tutorial.ipynb"),
 ]
 exclude_patterns = [".*", "site", "results", "outputs", "mlartifacts", "mlruns"]  # not to be searched for pages
 
@@ -88,7 +88,6 @@ Tables of the studies <reports/studies>
 
 docs/studies
 docs/protocol
-studies/recipes/README
 docs/extending
 docs/architecture
 docs/team

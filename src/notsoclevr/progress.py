@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from notsoclevr.wording import percent
+
 Row = dict[str, float]
 
 COUNT, SHARE = "{n}/{total}", "{percentage:3.0f}%"  # what a bar shows of how far it is
@@ -28,14 +30,6 @@ def bar(name: str, total: float, initial: int = 0, shown: str = COUNT) -> tqdm[A
         disable=not sys.stderr.isatty(),
         bar_format=f"{{desc}} |{{bar}}| {shown} {{elapsed}} (left {{remaining}}) {{postfix}}",
     )
-
-
-def percent(share: float) -> str:
-    """Return a share of 0 to 1 in percent, never rounded up to a perfection or down to a failure that it is not."""
-    digits = 1
-    while share not in (0, 1) and round(share, digits + 2) in (0, 1):
-        digits += 1
-    return f"{share:.{digits}%}".replace(".0%", "%").replace("%", " %")
 
 
 class Progress:

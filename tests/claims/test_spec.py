@@ -111,4 +111,4 @@ def test_the_real_ledger_asks_for_what_the_studies_have() -> None:
                 # what is measured within so many epochs
                 if test.within_epochs is not None:
                     assert test.within_epochs >= chosen["measure_every"].astype(int).max(), claim.id
-    assert used == {"ramps", "search", "seeds", "found", "ablations", "replication"}
+    assert used == {"ramps", "search", "seeds", "ablations", "replication"}

@@ -66,7 +66,7 @@ def test_markdown_has_a_row_a_cell(cells: list[Cell]) -> None:
     text = comparison.markdown(cells, {})
     assert text.count("| quadrant |") == len(cells)
     row = next(line for line in text.splitlines() if line.startswith("| deconv painter"))
-    assert row.endswith("| 100 % | 0 % | 0.000 | 30 epochs, 3,441 GFLOP | never | – | IoU 0.36 |")  # noqa: RUF001
+    assert row.endswith("| 100 % | 0 % | 0.000 | 120 epochs, 3,441 GFLOP | never | – | IoU 0.36 |")  # noqa: RUF001
     assert "16 times" not in text
 
 

@@ -95,10 +95,10 @@ def test_the_tutorials_tables_stand_beside_ours(tmp_path: Path) -> None:
     add_study(tmp_path, "replication", DECONV | {"seed": [0, 1]}, *runs)
     page = page_of(tmp_path)
     assert (
-        "| deconv classifier | uniform | 0.003 | 20 | 2 | 100 % | 85.8 % | 100 % | 85 to 91.2 % | 85 to 91.2 % |\n"
+        "| deconv classifier | uniform | 0.00209 | 43 | 2 | 100 % | 85.8 % | 100 % | 85 to 91.2 % | 85 to 91.2 % |\n"
         in page
     )
-    assert "| deconv classifier | quadrant | 0.003 | 20 | 2 | 100 % | 0 % | 99.99 % | 0 % | 0 % |\n" in page
+    assert "| deconv classifier | quadrant | 0.00209 | 43 | 2 | 100 % | 0 % | 99.99 % | 0 % | 0 % |\n" in page
 
 
 def test_the_best_of_a_grid_is_named(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from matplotlib.ticker import PercentFormatter
 from notsoclevr.cells.files import Cell
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS
 from notsoclevr.tasks import METRICS
+from notsoclevr.wording import percent
 
 # Colours that remain apart for every kind of colour vision (Okabe and Ito, 2008).
 RIGHT, WRONG = "#0072B2", "#E69F00"
@@ -114,7 +115,8 @@ def frame(cell: Cell) -> tuple[int, int, int, int] | None:
 
 def caption(cell: Cell) -> str:
     """Return how much of the training set and of the test set is exact, in words."""
-    return f"train {cell.metrics['train_exact']:.1%}   test {cell.metrics['test_exact']:.1%}"
+    train, test = (percent(cell.metrics[f"{part}_exact"]) for part in ("train", "test"))
+    return f"train {train}, test {test}"
 
 
 def save_map(path: Path, cell: Cell) -> None:

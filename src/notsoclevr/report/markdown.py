@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from notsoclevr.progress import percent
 from notsoclevr.tasks import Metric
+from notsoclevr.wording import percent
 
 NONE = "–"  # noqa: RUF001 - an en dash is what tables have for nothing
 

@@ -25,7 +25,7 @@ from notsoclevr.studies.spec import Study, load_study
 from notsoclevr.tasks import METRICS
 
 # From what was claimed to what it rests on; studies that are not named come after these, by name.
-ORDER = ("seeds", "found", "cost", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
+ORDER = ("seeds", "cost", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
 
 
 Loaded = Mapping[str, tuple[Study, pd.DataFrame]]  # studies by name, each with its rows, as `load_table` returns them
@@ -279,7 +279,6 @@ def _exact_from(runs: pd.DataFrame) -> list[str]:
 # By the name of a study, which is its folder's.
 PICTURES: Mapping[str, Callable[[Path, pd.DataFrame, Loaded], None]] = {
     "seeds": _draw_seeds,
-    "found": _draw_seeds,
     "cost": lambda path, runs, _: figures.save_costs(path, runs),
     "ablations": _draw_variants,
     "sample_efficiency": lambda path, runs, _: figures.save_shares(path, runs),

@@ -21,6 +21,7 @@ from notsoclevr.studies.log import StudyLog, log_rows, open_log
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_squares, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Training
 from notsoclevr.studies.worker import run_training
+from notsoclevr.wording import percent
 
 LOST = "the scheduler or all workers were lost"
 
@@ -111,7 +112,7 @@ def _run_trainings(
 
 
 def _exact(row: Row) -> str:
-    train, test = (progress.percent(float(row[name])) for name in ("train_exact", "test_exact"))
+    train, test = (percent(float(row[name])) for name in ("train_exact", "test_exact"))
     return f"exact {train} train, {test} test"
 
 
