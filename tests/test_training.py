@@ -27,7 +27,7 @@ RECIPES = load(ROOT / "params.yaml").models
 
 
 def experiment(model: str = "coordconv_regressor", seed: int = 3, **settings: Any) -> Experiment:
-    recipe = replace(RECIPES[model], **{"epochs": 2, "warmup_epochs": 1} | settings)
+    recipe = replace(RECIPES[model], **{"epochs": 2, "schedule": "cosine", "warmup_epochs": 1} | settings)
     return Experiment(model=model, split=CORNER, seed=seed, recipe=recipe)
 
 

@@ -217,7 +217,12 @@ def test_an_experiment_of_two_blocks_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "edit", [{"schedule": "steps", "warmup_epochs": 0, "epochs": 1}, {"epochs": 1}, {"epochs": 8, "warmup_epochs": 8}]
+    "edit",
+    [
+        {"schedule": "steps", "warmup_epochs": 0, "epochs": 1},
+        {"epochs": 1},
+        {"schedule": "cosine", "epochs": 8, "warmup_epochs": 8},
+    ],
 )
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
 def test_a_recipe_may_be_edited_without_breaking_a_study(tmp_path: Path, path: Path, edit: dict[str, Any]) -> None:
