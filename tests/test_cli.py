@@ -251,10 +251,10 @@ def test_a_training_that_diverges_is_one_line(project: Path, command: Run) -> No
     assert failed.returncode == 1
     assert "notsoclevr: coordconv_regressor-uniform: the training diverged, try a lower learning_rate" in failed.stderr
     assert "Traceback" not in failed.stderr
-    assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
+    assert not list(project.glob("*/coordconv_regressor-uniform/metrics.json"))
 
 
-def test_a_terminal_gets_a_bar(project: Path) -> None:
+def test_a_terminal_gets_a_bar_and_another_recipe_another_place(project: Path) -> None:
     import pty
     import select
     import termios
@@ -273,6 +273,7 @@ def test_a_terminal_gets_a_bar(project: Path) -> None:
             break
     training.join()
     assert training.exitcode == 0
+    assert [*project.glob("*/*/metrics.json")] == [project / "outputs" / "coordconv_regressor-uniform" / "metrics.json"]
     text = shown.decode()
     assert "coordconv_regressor-uniform |" in text
     assert "100%" in text

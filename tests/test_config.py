@@ -124,7 +124,7 @@ def test_warmup_fits_into_the_epochs(tmp_path: Path, content: Any) -> None:
 
 def test_coordinates_are_those_of_the_canvas_not_of_a_padded_one(tmp_path: Path, content: Any) -> None:
     content["models"]["strided_regressor"] |= {"padding": "reflect", "coordinate_layers": "first"}
-    with pytest.raises(StudyError, match=r"padding is reflect; with coordinate_layers first it takes same"):
+    with pytest.raises(StudyError, match=r"padding is reflect, which takes coordinate_layers none, not first"):
         load(tmp_path, content)
 
 

@@ -228,7 +228,9 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     assert stages == ["train@coordconv_regressor-quadrant", "evaluate"]
     again = run(clone, "notsoclevr", "pipeline", "--jobs", "2", "--models", "coordconv_regressor")
     assert "Running stage" not in again.stdout
-    assert "cells are not as committed, as may be on another kind of processor, see `dvc metrics diff`" in again.stdout
+    assert (
+        "cells differ from the commit, as may be on another kind of processor, see `dvc metrics diff`" in again.stdout
+    )
     assert "deconv_classifier-uniform (missing), deconv_painter-quadrant (another recipe." in again.stdout
     assert status(clone) == set()
 

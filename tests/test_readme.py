@@ -12,9 +12,10 @@ import pytest
 
 from notsoclevr.dataset import generate
 from notsoclevr.models import MODELS
+from notsoclevr.report.markdown import quantity, span
 from notsoclevr.report.markdown import share as percent
-from notsoclevr.report.markdown import span
 from notsoclevr.splits import SPLITS, Uniform
+from notsoclevr.tasks import METRICS
 
 from .conftest import ROOT
 from .report.test_comparison import committed
@@ -126,7 +127,7 @@ def test_baselines_over_seeds(model: str) -> None:
 @pytest.mark.parametrize("split", ["uniform", "quadrant"])
 def test_how_far_the_deconv_painter_gets(split: str) -> None:
     overlaps = [float(row["test_iou"]) for row in rows_of("seeds", model="deconv_painter", split=split)]
-    assert span(overlaps, "{:.3f}".format) in FINDINGS
+    assert span(overlaps, partial(quantity, METRICS["iou"])) in FINDINGS
 
 
 def test_how_little_is_enough() -> None:

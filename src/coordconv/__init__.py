@@ -1,4 +1,4 @@
-"""CoordConv layers for Keras 3, on every Keras backend."""
+"""CoordConv layers for Keras 3, on TensorFlow, JAX and PyTorch."""
 
 from coordconv.add_coords import AddCoords
 from coordconv.convert import convert_model, load_concatenated_kernel

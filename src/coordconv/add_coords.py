@@ -218,6 +218,7 @@ class AddCoords(TakesCoordinates):
         if self.data_format not in DATA_FORMATS:
             raise ValueError(f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}")
         self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
+        self.supports_masking = True  # what follows in a sequence may need it
         self.built = True
 
     def call(self, inputs: Any, coordinates: Any = None) -> Any:

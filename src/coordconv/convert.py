@@ -40,8 +40,8 @@ def convert_model(
         coord_kernel_size: As of the layers.
 
     Returns:
-        A new model with the names and weights of `model`, compiled as it is, with a fresh optimizer. What is
-        frozen stays frozen, its coordinate weights included.
+        A new model with the names and weights of `model`, not compiled. What is frozen stays frozen, its
+        coordinate weights included.
 
     Raises:
         ValueError: if `model` is not built or neither functional nor sequential, if one of `layers` is no
@@ -69,14 +69,20 @@ def convert_model(
         if type(layer) in _STAND_INS and (layers is None or layer.name in layers):
             replaced.add(layer.name)
             return _STAND_INS[type(layer)]._like(layer, **arguments)
+        if isinstance(layer, keras.Model) and hasattr(layer, "outputs"):  # not a subclassed one
+            return clone_all(layer)
         config = layer.get_config()
         if isinstance(layer, keras.layers.Wrapper):
-            (inner,) = clone_all(keras.Sequential([layer.layer])).layers
-            return type(layer)(**{**config, "layer": inner})
+            return type(layer)(**{**config, "layer": clone(layer.layer)})
         return type(layer).from_config(config)
 
     def clone_all(model: keras.Model) -> keras.Model:
-        return keras.models.clone_model(model, clone_function=clone, recursive=True)
+        # Keras 3.9 and later would compile the clone, and cannot where a loss or a metric is not registered.
+        compiled, model.compiled = model.compiled, False
+        try:
+            return keras.models.clone_model(model, clone_function=clone)
+        finally:
+            model.compiled = compiled
 
     converted = clone_all(model)
     if unknown := sorted(set(layers or ()) - replaced):

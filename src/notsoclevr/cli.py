@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from notsoclevr import dataset
-from notsoclevr.config import PARAMS, REPORTS, RESULTS, check_sizes, load, setting_names
+from notsoclevr.config import OUTPUTS, PARAMS, REPORTS, RESULTS, check_sizes, load, setting_names
 from notsoclevr.errors import StudyError, one_line
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
@@ -136,7 +136,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the files, in place of results/<model>-<split>, where those of the comparison are.",
+    help="Folder for the files. By default results/<model>-<split>, or outputs/<model>-<split> for what is no cell of "
+    "the comparison or not as params.yaml has it.",
 )
 @click.option(
     "--threads",
@@ -162,7 +163,8 @@ def train(
     overrides = {f"models.{model}.{name}": _number(text) for name, text in settings.items() if text is not None}
     if seed is not None:
         overrides["seed"] = _number(seed)
-    experiment = load(root / PARAMS, overrides).experiment(model, split_name)
+    config = load(root / PARAMS, overrides)
+    experiment = config.experiment(model, split_name)
     path = dataset.split_path(root, split_name)
     examples = dataset.load_split(path)
     if not dataset.equal(examples, experiment.split(dataset.generate())):
@@ -171,7 +173,8 @@ def train(
 
     from notsoclevr.cells.training import train_cell
 
-    directory = out or root / RESULTS / experiment.name
+    compared = not overrides and (model, split_name) in config.cells
+    directory = out or root / (RESULTS if compared else OUTPUTS) / experiment.name
     train_cell(root, experiment, examples, directory, started=started, threads=threads)
     click.echo(f"{experiment.name}: {directory}")
 
@@ -224,19 +227,11 @@ def track(root: Path, directories: Sequence[Path]) -> None:
     Of results/, a cell that is missing or damaged is named on stderr, and the rest is logged. With DIRECTORIES neither
     the comparison nor the model registry is touched.
     """
-    if not directories:
-        _track_all(root)
-        return
     from notsoclevr import stages
     from notsoclevr.cells import files
 
-    stages.track(root, [files.load(directory) for directory in directories])
-
-
-def _track_all(root: Path) -> None:
-    from notsoclevr import stages
-
-    stages.track(root, _load_matrix(root)[0], compare=True)
+    cells = [files.load(directory) for directory in directories] or _load_matrix(root)[0]
+    stages.track(root, cells, compare=not directories)
 
 
 def _cores() -> int:
@@ -274,7 +269,7 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
         from notsoclevr import stages
 
         with stages.without_store():
-            _track_all(root)
+            stages.track(root, _load_matrix(root)[0], compare=True)
         click.echo(whole.differences(root))
     else:
         overrides = {f"models.{name}.epochs": _number(epochs) for name in chosen}

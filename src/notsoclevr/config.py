@@ -1,4 +1,4 @@
-"""params.yaml to frozen settings: the only reader of YAML, and the only place where a setting is refused."""
+"""params.yaml to frozen settings: the only reader of YAML, and how a setting is refused."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PARAMS = "params.yaml"
 RESULTS = Path("results")
+OUTPUTS = Path("outputs")
 REPORTS = Path("reports")
 
 
@@ -162,10 +163,17 @@ def check(type_: type[Any], value: Any, path: Path | str, *where: str) -> Any:
     elif "missing" in error["type"]:
         problem = "is missing"
     else:
-        problem = f"is {error['input']!r}; {error['msg'][0].lower()}{error['msg'][1:]}"
-        if isinstance(error["input"], str) and _is_number(error["input"]):
-            problem += " (YAML reads a number without a point, as 1e-3, as text: write 0.001)"
+        problem = complaint(error)
     raise StudyError(f"{path}: {key} {problem}{_alternatives(errors)}")
+
+
+def complaint(error: ErrorDetails) -> str:
+    """Return what is wrong with a value, in words."""
+    given = error["input"]
+    said = f"is {given!r}; {error['msg'][0].lower()}{error['msg'][1:]}"
+    if isinstance(given, str) and _is_number(given):
+        said += " (YAML reads a number without a point, as 1e-3, as text: write 0.001)"
+    return said
 
 
 def _of_first(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:

@@ -101,8 +101,8 @@ def differences(root: Path) -> str:
         return "all cells are as committed"
     cells = [f"{Path(path).parent.name} ({_difference(values)})" for path, values in sorted(changed.items())]
     return (
-        f"{len(changed)} cells are not as committed, as may be on another kind of processor, see `dvc metrics diff`; "
-        f"the largest difference of each: {', '.join(cells)}"
+        f"{len(changed)} cells differ from the commit, as may be on another kind of processor, see `dvc metrics diff`: "
+        f"{', '.join(cells)}"
     )
 
 
@@ -116,7 +116,8 @@ def _difference(values: Mapping[str, Mapping[str, Any]]) -> str:
         # a recipe before what follows from it
         return f"another {min(settings, key=lambda name: not name.startswith('recipe.'))}"
     differences = {name: value.get("diff") or 0.0 for name, value in values.items()}
-    name = max(differences, key=lambda name: abs(differences[name]))
+    # what the comparison is about comes first: epochs and pixels are larger numbers than shares
+    name = max(differences, key=lambda name: (name == "test_exact" and differences[name] != 0, abs(differences[name])))
     return f"{name} {differences[name]:+.2g}"
 
 
@@ -172,11 +173,11 @@ class _Trainings:
 
     def __init__(self, root: Path, config: Config, cells: Sequence[str]) -> None:
         self._root = root
-        epochs = {f"{model}-{split}": config.models[model].epochs for model, split in config.cells}
+        self._epochs = {f"{model}-{split}": config.models[model].epochs for model, split in config.cells}
         # the most expensive cells come first
         costs = {name: self._epoch_cost(name) for name in cells}
-        self._costs = dict(sorted(costs.items(), key=lambda item: -item[1] * epochs[item[0]]))
-        self._total = sum(cost * epochs[name] for name, cost in costs.items())
+        self._costs = dict(sorted(costs.items(), key=lambda item: -item[1] * self._epochs[item[0]]))
+        self._total = sum(cost * self._epochs[name] for name, cost in costs.items())
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._said: dict[str, re.Match[str]] = {}  # after the last epoch that was measured
         self._stopped = Event()
@@ -210,6 +211,8 @@ class _Trainings:
                     if problem := future.result():
                         failed.append(name)
                     said = problem or (self._said[name][3] if name in self._said else "as DVC had it")
+                    if name not in self._said:  # nothing of it was counted
+                        bar.update(self._costs[name] * self._epochs[name])
                     bar.write(f"{count} of {len(futures)}  {name}  {said}", file=sys.stderr)
             except BaseException:
                 self._stop(pool)
@@ -242,7 +245,7 @@ class _Trainings:
                     start_new_session=True,
                 ) as process,
             ):
-                self._processes[name], reasons = process, []
+                self._processes[name], said, reason = process, "", ""
                 if self._stopped.is_set():  # `_stop` may have come before there was a process
                     _end(process)
                 for line in process.stdout or ():
@@ -250,13 +253,15 @@ class _Trainings:
                     log.flush()
                     if found := EPOCH.search(line):
                         self._note(name, found, bar)
-                    elif line.startswith(("notsoclevr: ", "ERROR: ")):
-                        reasons.append(line.strip())
+                    elif line.startswith("notsoclevr: "):
+                        said = line.strip()  # the last: one before it may be of the store, without which it goes on
+                    elif line.startswith("ERROR: "):
+                        reason = reason or line.strip()
         except OSError as error:
             return f"failed: {error.strerror or error}"
         finally:
             self._processes.pop(name, None)
-        return f"failed: {reasons[0] if reasons else LOGS / f'{name}.log'}" if process.returncode else None
+        return f"failed: {said or reason or LOGS / f'{name}.log'}" if process.returncode else None
 
     def _note(self, name: str, found: re.Match[str], bar: tqdm[Any]) -> None:
         """Note that a cell was measured after an epoch."""

@@ -19,7 +19,7 @@ Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False, strict=True)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
-CountOrNone = Annotated[int, Field(ge=0, strict=True)]
+CountOrZero = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 
@@ -53,7 +53,7 @@ class Recipe:
     learning_rate: Positive
     beta_2: Share
     schedule: Literal["constant", "cosine", "steps"]
-    warmup_epochs: CountOrNone
+    warmup_epochs: CountOrZero
     weight_decay: NotNegative
     batch_size: Count
     epochs: Count
@@ -78,10 +78,3 @@ class CoordConvRecipe(Recipe):
 
     coordinate_layers: Literal["none", "first", "every"]
     radius: Switch
-
-    def __post_init__(self) -> None:
-        Recipe.__post_init__(self)
-        padding = getattr(self, "padding", "same")
-        if padding in ("reflect", "circular") and self.coordinate_layers != "none":
-            # the layers would see a larger picture, and stretch their coordinates over it
-            raise ValueError(f"padding is {padding}; with coordinate_layers {self.coordinate_layers} it takes same")

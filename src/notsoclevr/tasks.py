@@ -164,7 +164,7 @@ def _measure_pixels(dataset: Dataset, logits: Floats) -> dict[str, npt.NDArray[A
     return {"exact": (points == dataset.coordinates).all(axis=1), "error_px": _distance(points, dataset)}
 
 
-def _squared_distance() -> keras.losses.Loss:
+def _squared_error() -> keras.losses.Loss:
     import keras
 
     return keras.losses.MeanSquaredError()
@@ -187,7 +187,7 @@ def _binary_cross_entropy() -> keras.losses.Loss:
     return keras.losses.BinaryCrossentropy(from_logits=True)
 
 
-def _squared_error() -> keras.losses.Loss:
+def _shifted_squared_error() -> keras.losses.Loss:
     """Return the paper's other loss for painters; outputs should be -1/2 or 1/2, so that a positive one is painted."""
     import keras
 
@@ -233,7 +233,7 @@ TASKS: dict[str, Task] = {
         metric="error_px",
         inputs=lambda dataset: _image(dataset.onehots),
         targets=_coordinates,
-        losses={"squared_error": _squared_distance},
+        losses={"squared_error": _squared_error},
         predictions=_as_they_are,
         measure=_measure_points,
         points=_as_they_are,
@@ -245,7 +245,7 @@ TASKS: dict[str, Task] = {
         metric="iou",
         inputs=_coordinates,
         targets=lambda dataset: _image(dataset.squares),
-        losses={"cross_entropy": _binary_cross_entropy, "squared_error": _squared_error},
+        losses={"cross_entropy": _binary_cross_entropy, "squared_error": _shifted_squared_error},
         predictions=_sigmoid,
         measure=_measure_squares,
         activation="sigmoid",

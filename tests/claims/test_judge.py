@@ -171,10 +171,13 @@ def test_what_it_cost_to_get_to_a_share(root: Path) -> None:
     for share, operations in ((0.2, 15e9), (0.3, 30e9), (0.95, 36e9), (0.96, float("inf"))):
         assert values(judge_one(root, a_test(**by_epoch, operations_until=share))) == [pytest.approx(operations)]
     measured = said("measured", judge_one(root, a_test(**by_epoch, operations_until=0.3)))
-    assert "GFLOP until 30 % of the test set were exact, median 30" in measured[0]
+    assert "GFLOP until the first measured epoch with 30 % of the test set exact, median 30" in measured[0]
     beside = {"against": {"column": "training_operations"}, "by": "ratio", "at_most": 1, "at_least": None}
     judged = judge_one(root, a_test(**by_epoch, **beside, operations_until=0.3))
     assert "30 against training operations 36: 0.8333 times" in said("measured", judged)[0]
+    fill(root, FAST, *[{"test_exact_by_epoch": "0.2 0.9 0.95"}] * 3)
+    with pytest.raises(StudyError, match=r"operations_until: a row of .* has no training_operations"):
+        judge_one(root, a_test(**by_epoch, operations_until=0.3))
 
 
 @pytest.mark.parametrize(

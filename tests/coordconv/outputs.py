@@ -1,7 +1,7 @@
 """Compute what the layers give on this backend: `python tests/coordconv/outputs.py outputs.npz`.
 
 For every case the outputs, with coordinates of one's own too, and, after one step of gradient descent, the
-weights; all from the same NumPy numbers, so that only the backend (KERAS_BACKEND) can make a difference.
+weights; and those of a model that was converted. All from the same NumPy numbers, so that only the backend (KERAS_BACKEND) can make a difference.
 test_backends.py and test_distribution.py compare the files.
 """
 
@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 
-from coordconv import AddCoords, CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D
+from coordconv import AddCoords, CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, convert_model
 
 CASES = [
     (CoordConv1D, (9,), {"padding": "causal", "dilation_rate": 2}),
@@ -48,6 +48,19 @@ def outputs_and_weights(layer_class, spatial_shape, arguments, data_format):
     return [outputs, given, *model.get_weights()]
 
 
+def converted_outputs_and_weights():
+    """Return what a model with a convolution two models deep gives, what it gives converted, and its weights then."""
+    normal = np.random.default_rng(0).normal
+    inner = keras.Sequential([keras.Input((9, 6, 2)), keras.layers.Conv2D(3, 3)])
+    model = keras.Sequential([keras.Input((9, 6, 2)), keras.Sequential([keras.Input((9, 6, 2)), inner])])
+    model.compile("sgd", lambda targets, outputs: targets - outputs)
+    model.set_weights([normal(size=w.shape) / 4 for w in model.weights])
+    inputs = normal(size=(2, 9, 6, 2)).astype("float32")
+    converted = convert_model(model)
+    outputs = [keras.ops.convert_to_numpy(each(inputs)) for each in (model, converted)]
+    return [*outputs, *converted.get_weights()]
+
+
 def main():
     """Write the arrays of all cases, in both data formats."""
     arrays = {}
@@ -56,6 +69,7 @@ def main():
             results = outputs_and_weights(layer_class, spatial_shape, arguments, data_format)
             for place, array in enumerate(results):
                 arrays[f"{data_format} {number} {layer_class.__name__} {place}"] = array
+    arrays |= {f"converted {place}": array for place, array in enumerate(converted_outputs_and_weights())}
     np.savez(sys.argv[1], **arrays)
 
 

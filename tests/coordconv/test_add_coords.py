@@ -93,6 +93,13 @@ def test_unknown_lengths(data_format, jit_compile):
         np.testing.assert_allclose(model.predict(inputs, verbose=0), expected, atol=1e-6)
 
 
+def test_a_mask_is_passed_on():
+    steps = np.zeros((1, 4, 2), "float32")
+    steps[:, :2] = 1
+    masked = AddCoords()(keras.layers.Masking()(steps))
+    assert numpy(masked._keras_mask).tolist() == [[True, True, False, False]]
+
+
 def test_compute_output_shape():
     assert AddCoords().compute_output_shape((None, 9, 3)) == (None, 9, 4)
     assert AddCoords(radius=True).compute_output_shape((2, None, 6, 3)) == (2, None, 6, 6)

@@ -71,9 +71,10 @@ def test_markdown_has_a_row_a_cell(cells: list[Cell]) -> None:
 
 
 def test_what_longer_training_reaches_has_a_column(cells: list[Cell]) -> None:
-    lines = comparison.markdown(cells, {("deconv_painter", "quadrant"): 0.123}).splitlines()
+    lines = comparison.markdown(cells, {("deconv_painter", "quadrant"): "12.3 % (one seed)"}).splitlines()
     assert sum(line.endswith("| paper | test, trained 16 times as long |") for line in lines) == 3
-    assert next(line for line in lines if line.startswith("| deconv painter")).endswith("| IoU 0.36 | 12.3 % |")
+    painter = next(line for line in lines if line.startswith("| deconv painter"))
+    assert painter.endswith("| IoU 0.36 | 12.3 % (one seed) |")
     assert next(line for line in lines if line.startswith("| CoordConv painter")).endswith("| – |")  # noqa: RUF001
 
 
@@ -105,7 +106,15 @@ def test_shares_are_not_rounded_into_perfection(value: float, shown: str) -> Non
 
 @pytest.mark.parametrize(
     ("metric", "value", "shown"),
-    [("exact", 0.25, "25 %"), ("iou", 0.99496, "0.995"), ("error_px", 17.277, "17.28 px")],
+    [
+        ("exact", 0.25, "25 %"),
+        ("iou", 0.99496, "0.995"),
+        ("iou", 0.99994, "0.9999"),
+        ("iou", 1.0, "1.000"),
+        ("iou", 0.0, "0.000"),
+        ("error_px", 17.277, "17.28 px"),
+        ("error_px", 0.0039, "0.00 px"),
+    ],
 )
 def test_values_are_written_as_their_metric_declares(metric: str, value: float, shown: str) -> None:
     assert markdown.quantity(METRICS[metric], value) == shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -69,6 +70,16 @@ def test_small_coordinate_filters_lie_in_the_middle(tmp_path: Path, monkeypatch:
     assert own[1, 1].all()
     own[1, 1] = 0
     assert not own.any()
+
+
+def test_a_dense_layer_on_features_of_the_whole_canvas_is_refused(tmp_path: Path) -> None:
+    cell = fabricated.fabricate(tmp_path, "coordconv_regressor", epochs=1)
+    inputs = keras.Input((64, 64, 1))
+    keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalMaxPooling2D()(inputs))).save(
+        cell.directory / "model.keras"
+    )
+    with pytest.raises(network.UnknownLayerError, match="Dense"):
+        network.load(cell)
 
 
 @pytest.mark.parametrize("how", ["missing", "cut"])

@@ -66,7 +66,7 @@ def test_success_over_seeds_is_counted_and_drawn(tmp_path: Path) -> None:
 def test_a_run_that_failed_is_named_and_not_counted(tmp_path: Path) -> None:
     add_study(tmp_path, "ablations", SEEDS, exact(1.0, 1.0), "ValueError: no")
     page = page_of(tmp_path)
-    assert "2 of 3 experiments have run, 1 of them failed." in page
+    assert "2 of 3 experiments have run, 1 of them failed. 1 of them are of an earlier training loop" in page
     assert "| 1 of 1 (3 to 100 %) | 100 % | 100 % |" in page
 
 
@@ -125,7 +125,9 @@ def test_what_it_costs_to_be_exact_is_told_and_drawn(tmp_path: Path) -> None:
     add_study(tmp_path, "cost", block, *[exact(1.0, end, training_operations=cost) for end, cost in ends])
     page = page_of(tmp_path)
     assert "| model | split | x 0.25 | x 1 | x 4 | least that is perfect with every seed |" in page
-    assert "| CoordConv regressor | quadrant | 60 % | 95 % | 100 % | 16,000 GFLOP |" in page
+    assert (
+        "| CoordConv regressor | quadrant | 60 % (2 seeds) | 95 % (2 seeds) | 100 % (2 seeds) | 16,000 GFLOP |" in page
+    )
     assert (tmp_path / "reports" / "figures" / "cost.png").stat().st_size > 5000
     assert studies.reached(studies.load(tmp_path)) == {}
 
@@ -134,7 +136,7 @@ def test_what_longer_training_reaches_is_the_median_of_the_seeds_that_ended(tmp_
     block = SEEDS | {"variant": "cost", "budget": [1, 16]}
     ends = [exact(1.0, share) for share in (0.1, 0.5, 0.1, 0.7)]
     add_study(tmp_path, "cost", block, *ends, "OSError: full", "OSError: full")
-    assert studies.reached(studies.load(tmp_path)) == {("coordconv_regressor", "quadrant"): 0.6}
+    assert studies.reached(studies.load(tmp_path)) == {("coordconv_regressor", "quadrant"): "60 % (2 seeds)"}
 
 
 def test_what_networks_of_a_study_paint_is_shown(tmp_path: Path) -> None:

@@ -209,8 +209,8 @@ def test_the_summary_counts_and_spreads(tmp_path: Path) -> None:
     assert line["perfect"] == "2"
     assert line["train_exact"] == "1"
     assert line["test_exact"] == "1 (0.5 to 1)"
-    assert line["epochs_to_perfect"] == "4 (3 to 5)"
-    assert line["seconds_to_perfect"] == "2.5"
+    assert line["epochs_to_perfect"] == "5 (3 to never)"
+    assert line["seconds_to_perfect"] == "2.5 (2.5 to never)"
     assert line["test_iou"] == ""
 
 

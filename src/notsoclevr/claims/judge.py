@@ -179,6 +179,8 @@ def _by_epoch(run: Mapping[str, Any], test: Test, at: str) -> float:
     # measured every so many epochs, and after the last one
     shares = {min(number * every, last): float(share) for number, share in enumerate(run[BY_EPOCH].split(), 1)}
     if test.operations_until is not None:
+        if math.isnan(run["training_operations"]):
+            raise StudyError(f"{at}.operations_until: a row of {run['experiment']} has no training_operations")
         epoch = min((epoch for epoch, share in shares.items() if share >= test.operations_until), default=math.inf)
         return float(run["training_operations"]) * epoch / last
     reached = [share for epoch, share in shares.items() if epoch <= (test.within_epochs or last)]

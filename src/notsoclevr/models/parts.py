@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from notsoclevr.dataset import CANVAS
 from notsoclevr.recipes import CoordConvRecipe, Count, Positive, Recipe, Switch
@@ -146,6 +146,29 @@ def padded(x: Any, kernel_size: int, strides: int, padding: str) -> tuple[Any, s
         else:
             x = ops.take(x, [place % length for place in range(-before, length + after)], axis=axis)
     return x, "valid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainRegressorRecipe(CoordConvRecipe):
+    """A plain convolutional regressor of the paper.
+
+    Args:
+        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
+        width: Factor on the number of channels of the hidden layers, the paper's c.
+        padding: What the convolutions see beyond the edge: "same" is zeros, "reflect" the picture in a mirror,
+            "circular" its other side, "valid" nothing: the picture shrinks from layer to layer.
+    """
+
+    pixel_value: Positive
+    width: Count
+    padding: Literal["same", "valid", "reflect", "circular"]
+
+    def __post_init__(self) -> None:
+        CoordConvRecipe.__post_init__(self)
+        if self.padding in ("reflect", "circular") and self.coordinate_layers != "none":
+            # the layers would see a larger picture, and stretch their coordinates over it
+            problem = f"which takes coordinate_layers none, not {self.coordinate_layers}"
+            raise ValueError(f"padding is {self.padding}, {problem}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from notsoclevr.models.model import VERMILION, Model
-from notsoclevr.models.parts import convolution, coordinates_out, dense_head, image_in, padded
-from notsoclevr.recipes import CoordConvRecipe, Count, Positive
+from notsoclevr.models.parts import PlainRegressorRecipe, convolution, coordinates_out, dense_head, image_in, padded
 
 if TYPE_CHECKING:
     import keras
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PooledRegressorRecipe(CoordConvRecipe):
-    """A plain convolutional regressor, shallow enough to go without padding.
-
-    Args:
-        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
-        width: Factor on the number of channels of the hidden layers, the paper's c.
-        padding: As in `StridedRegressorRecipe`, or "valid", nothing: the picture shrinks from layer to layer.
-    """
-
-    pixel_value: Positive
-    width: Count
-    padding: Literal["same", "valid", "reflect", "circular"]
-
-
-def build_pooled_regressor(recipe: PooledRegressorRecipe) -> keras.Model:
+def build_pooled_regressor(recipe: PlainRegressorRecipe) -> keras.Model:
     """Return the paper's plain regressor for the uniform split: convolutions, max pooling and two dense layers."""
     import keras
     from keras import layers
@@ -48,7 +31,7 @@ ENTRY = Model(
     title="conv regressor, pooled",
     short="conv, pooled",
     task="regression",
-    recipe=PooledRegressorRecipe,
+    recipe=PlainRegressorRecipe,
     build=build_pooled_regressor,
     coordinates=False,
     colour=VERMILION,

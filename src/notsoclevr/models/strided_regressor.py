@@ -6,26 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from notsoclevr.models.model import PURPLE, Model
-from notsoclevr.models.parts import convolution, coordinates_out, image_in, padded
-from notsoclevr.recipes import CoordConvRecipe, Count, Positive
+from notsoclevr.models.parts import PlainRegressorRecipe, convolution, coordinates_out, image_in, padded
 
 if TYPE_CHECKING:
     import keras
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StridedRegressorRecipe(CoordConvRecipe):
-    """A plain convolutional regressor.
+class StridedRegressorRecipe(PlainRegressorRecipe):
+    """A plain regressor that shrinks the picture by itself: without padding nothing would be left of it."""
 
-    Args:
-        pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
-        width: Factor on the number of channels of the hidden layers, the paper's c.
-        padding: What the convolutions see beyond the edge: "same" is zeros, "reflect" the picture in a mirror,
-            "circular" its other side. Without padding ("valid") nothing would be left of the picture.
-    """
-
-    pixel_value: Positive
-    width: Count
     padding: Literal["same", "reflect", "circular"]
 
 

@@ -112,7 +112,7 @@ def _quantity(test: Test, column: str | None) -> str:
     if column is None:
         return "runs that end perfect"
     if column == BY_EPOCH and test.operations_until is not None:
-        return f"GFLOP until {share(test.operations_until)} of the test set were exact"
+        return f"GFLOP until the first measured epoch with {share(test.operations_until)} of the test set exact"
     if column == BY_EPOCH:
         until = f"within {test.within_epochs} epochs" if test.within_epochs else "of all epochs"
         return f"{METRICS['exact'].label} on the test set, the best {until}"
@@ -209,12 +209,15 @@ def _number(value: float) -> str:
         return "undefined"
     if math.isinf(value):
         return "infinite"
+    value = float(f"{value:.9g}")  # a rounding error of floating point says nothing
     if value == int(value):
         return f"{value:,.0f}"
     if abs(value) >= 1000:
         return f"{value:,.1f}"
-    shown = f"{value:.4g}"
-    return shown if float(shown) != round(value) else repr(value)
+    digits = 4
+    while float(shown := f"{value:.{digits}g}") == round(value):
+        digits += 1
+    return shown
 
 
 def _seeds(findings: Sequence[Finding]) -> str:

@@ -17,7 +17,7 @@ from notsoclevr.report.markdown import NONE, quantity, share, table
 from notsoclevr.report.published import paper_metric, published
 from notsoclevr.tasks import METRICS, TASKS
 
-Reached = Mapping[tuple[str, str], float]  # by model and split
+Reached = Mapping[tuple[str, str], str]  # by model and split
 
 # The columns of comparison.csv that other programs read; those of metrics that were declared later come behind.
 COLUMNS = (
@@ -89,7 +89,7 @@ def markdown(cells: Sequence[Cell], reached: Reached) -> str:
         if reached:
             header.append("test, trained 16 times as long")
             rows = [
-                [*row, share(reached.get((cell.metrics["model"], cell.metrics["split"])))]
+                [*row, reached.get((cell.metrics["model"], cell.metrics["split"]), NONE)]
                 for row, cell in zip(rows, own, strict=True)
             ]
         lines += [f"**{task.capitalize()}**", "", *table(header, rows, words=2), ""]

@@ -54,10 +54,13 @@ def success(successes: int, of: int) -> str:
 
 
 def quantity(metric: Metric, value: float) -> str:
-    """Return a value of a metric, with its unit."""
+    """Return a value of a metric, with its unit; one that ends at perfect is never rounded to that if it is not."""
     if metric.unit == "share":
         return share(value)
-    return f"{value:.{metric.digits}f} {metric.unit}".strip()
+    digits = metric.digits
+    while metric.bounded and value != metric.perfect and round(value, digits) == metric.perfect:
+        digits += 1
+    return f"{value:.{digits}f} {metric.unit}".strip()
 
 
 def span(values: Iterable[float], written: Callable[[float], str]) -> str:

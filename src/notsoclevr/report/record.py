@@ -11,6 +11,7 @@ from notsoclevr.cells.files import Cell
 from notsoclevr.evaluation import best
 from notsoclevr.tasks import TASKS
 from notsoclevr.tracking import Outcome, Point, Run, Store
+from notsoclevr.wording import percent
 
 EXPERIMENT = "comparison"
 ABOUT = "All cells beside each other and beside what was published. One run per comparison."
@@ -51,5 +52,5 @@ def _describe(exact: Mapping[str, float], links: Mapping[str, str]) -> str:
     """Return the comparison in Markdown, with links to the runs: none works in the report as MLflow shows it."""
     lines = ["The report is the artifact `index.html`.", "", "| cell | exact on the test set |", "| --- | ---: |"]
     for name, share in exact.items():
-        lines.append(f"| {f'[{name}]({links[name]})' if name in links else name} | {share:.2%} |")
+        lines.append(f"| {f'[{name}]({links[name]})' if name in links else name} | {percent(share)} |")
     return "\n".join(lines)

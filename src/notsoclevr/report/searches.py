@@ -51,10 +51,11 @@ def section(reports: Path, searches: Loaded) -> list[str]:
         "## search",
         "",
         "The search for recipes of docs/protocol.md. *exact, first seed*: trials that answer all validation positions",
-        "of both splits; *all seeds*: those that do so with all seeds that a trial may get; *best again*: trainings of",
-        "the best trials with other seeds that do so; *chosen*: the trial whose recipe was chosen, what share it gets",
-        "*at least* over all its seeds, and what a training costs. A pruned trial was not trained on quadrant.",
-        "In the picture, *perfect* are those that answer what they were trained on exactly too.",
+        "of both splits; *all seeds*: of those that got more seeds, how many do so with all of them; *best again*:",
+        "trainings of the best trials with other seeds that do so; *chosen*: the trial whose recipe was chosen, what",
+        "share it gets *at least* over all its seeds, and what a training costs. A pruned trial was not trained on",
+        "quadrant. In the picture, *perfect* are those of the trials trained on a split that answer the positions they",
+        "were trained on exactly too.",
         "",
         *drawn,
         *table(header, [_row(space, lines) for space, lines in searches], words=1),
@@ -67,16 +68,18 @@ def _row(space: Space, lines: Lines) -> list[str]:
     scores = {key: float(line["score"]) if line["score"] else None for key, line in lines.items()}
     candidates = best(space, scores)
     again = [line for (trial, seed), line in lines.items() if seed in space.seeds and trial in candidates]
-    found = leader(space, scores) if space.recipe_file.exists() else None
+    over = space.recipe_file.exists() and len(trials) >= space.trials
+    found = leader(space, scores) if over else None
     states = [line["state"] for line in trials]
-    last = (space.seed, *space.more_seeds)[-1]  # which only those have that are exact with all before it
-    longest = sum(_is_exact(space, line) for (_, seed), line in lines.items() if seed == last)
+    # the last seed have those alone that are exact with all before it
+    further = [[line for (_, seed), line in lines.items() if seed == each] for each in space.more_seeds] or [trials]
+    exact = sum(_is_exact(space, line) for line in further[-1])
     return [
         MODELS[space.model].title,
         f"{len(trials)} of {space.trials}",
         *(str(states.count(state)) for state in ("pruned", "failed")),
         _exact(space, trials),
-        str(longest),
+        f"{exact} of {len(further[0])}" if further[0] else NONE,
         _exact(space, again),
         *(_chosen(space, [line for (trial, _), line in lines.items() if trial == found[0]]) if found else [NONE] * 3),
     ]
@@ -84,7 +87,7 @@ def _row(space: Space, lines: Lines) -> list[str]:
 
 def _chosen(space: Space, rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Return trial, lowest mean share of the validation positions and cost of the recipe, from all its rows."""
-    lowest = min(sum(float(row[f"{split}_validation_exact"]) for split in space.splits) for row in rows)
+    lowest = min(sum(float(row[f"{split}_validation_exact"] or 0) for split in space.splits) for row in rows)
     return [rows[0]["trial"], share(lowest / len(space.splits)), f"{float(rows[0]['gflop']):,.0f}"]
 
 

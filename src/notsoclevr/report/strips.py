@@ -20,7 +20,7 @@ def strips(runs: pd.DataFrame | None) -> list[dict[str, Any]]:
     Returns:
         Records with split and model, its entry; dots, places (across, down) in hundredths, across by how much of the
         test set was answered exactly; words, the same in words; perfect, how many runs ended perfect, in words; share,
-        of those, and interval, its ends, both in hundredths. None without the study, or before it has run.
+        of those, and interval, its ends, both in hundredths. No record without the study, or before it has run.
     """
     if runs is None:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from notsoclevr.tasks import METRICS
 
 # From what was claimed to what it rests on; studies that are not named come after these, by name.
 ORDER = ("seeds", "cost", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
-
+LONGEST = 16  # times the epochs of params.yaml, of the study `cost`
 
 Loaded = Mapping[str, tuple[Study, pd.DataFrame]]  # studies by name, each with its rows, as `load_table` returns them
 
@@ -71,8 +72,9 @@ def write(reports: Path, loaded: Loaded, found: searches.Loaded) -> None:
         "",
         "Written by `notsoclevr evaluate` from studies/*/results.csv. *train* and *test*: the shares answered exactly",
         "after the last epoch, median (lowest to highest) of the runs; *perfect*: the runs that answered all 3,136",
-        "examples exactly (95 % interval of their share). What a study does not name is as params.yaml has it.",
-        "docs/studies.md says how a study is run.",
+        "examples exactly (95 % interval of their share); *epochs to perfect*: the first measured epoch after which it",
+        "did, even if the last one did not. What a study does not name is as params.yaml has it. docs/studies.md says",
+        "how a study is run.",
         "",
     ]
     lines += searches.section(reports, found)
@@ -82,24 +84,39 @@ def write(reports: Path, loaded: Loaded, found: searches.Loaded) -> None:
         page.write_text("\n".join(lines), "utf-8")
 
 
-def reached(loaded: Loaded) -> dict[tuple[str, str], float]:
-    """Return what share of its test set each model ends exact on when it is trained 16 times as long, where it was.
+def reached(loaded: Loaded) -> dict[tuple[str, str], str]:
+    """Return what share of its test set each model ends exact on when it is trained LONGEST times as long.
 
     Args:
-        loaded: The studies, of which `cost` has it: the median of the seeds, by model and split.
+        loaded: The studies, of which `cost` has it.
+
+    Returns:
+        By model and split, the median of the seeds and how many there are, in words; nothing where none has run.
     """
     runs = ended(loaded, "cost")
     if runs is None:
         return {}
-    longest = runs[runs["settings"] == "budget=16.0"]
-    medians = longest.groupby(["model", "split"])["test_exact"].median()
-    return {(str(model), str(split)): float(share) for (model, split), share in medians.items()}
+    longest = runs[runs["settings"].map(_budget) == LONGEST]
+    alike = longest.groupby(["model", "split"])["test_exact"]
+    return {(str(model), str(split)): _median(shares) for (model, split), shares in alike}
+
+
+def _budget(settings: str) -> float:
+    """Return how many times the epochs of params.yaml a run of the study `cost` has."""
+    return float(settings.rpartition("=")[2] or 1)
+
+
+def _median(shares: pd.Series[float]) -> str:
+    return f"{share(float(shares.median()))} ({'one seed' if len(shares) == 1 else f'{len(shares)} seeds'})"
 
 
 def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) -> list[str]:
     whole = _by_model(_ended(runs))
     failed = f", {len(runs) - len(whole)} of them failed" if len(whole) < len(runs) else ""
-    said = f"{study.about}. {len(runs):,} of {len(study.trainings):,} experiments have run{failed}."
+    about = study.about if study.about.endswith((".", "?", "!")) else f"{study.about}."
+    said = f"{about} {len(runs):,} of {len(study.trainings):,} experiments have run{failed}."
+    if earlier := int(whole["training_operations"].isna().sum()):
+        said += f" {earlier:,} of them are of an earlier training loop, see docs/studies.md."
     lines = [f"## {study.name}", "", said, ""]
     if whole.empty:
         return lines
@@ -154,9 +171,13 @@ def _summary(runs: pd.DataFrame) -> list[str]:
 def _spread(name: str, values: pd.Series[float]) -> str:
     """Return the median of the values of a column, and in brackets the lowest and the highest if they differ."""
     metric = METRICS.get(name.partition("_")[2])
-    written = partial(quantity, metric) if metric else "{:g}".format
+    written = partial(quantity, metric) if metric else _epochs
     ends = span(values, written)
     return f"{written(values.median())} ({ends})" if " to " in ends else ends
+
+
+def _epochs(number: float) -> str:
+    return "never" if number == math.inf else f"{number:g}"
 
 
 def _title(model: str) -> str:
@@ -263,14 +284,15 @@ def _exact_from(runs: pd.DataFrame) -> list[str]:
     if not runs["settings"].all():  # one budget, which no table needs
         return []
     perfect = is_perfect(runs).groupby([runs["model"], runs["split"], runs["training_operations"]]).all()
-    budgets = sorted(runs["settings"].unique(), key=lambda settings: float(settings.rpartition("=")[2]))
+    runs = runs.assign(budget=runs["settings"].map(_budget))
+    budgets = sorted(runs["budget"].unique())
     lines = []
     for (model, split), own in runs.groupby(["model", "split"], sort=False):
-        reached = own.groupby("settings")["test_exact"].median()
+        reached = {budget: _median(shares) for budget, shares in own.groupby("budget")["test_exact"]}
         costs = perfect[model, split]
         least = f"{costs[costs].index.min() / GIGA:,.0f} GFLOP" if costs.any() else "never"
-        lines.append([_title(model), split, *(share(reached.get(budget)) for budget in budgets), least])
-    times = [f"x {float(budget.rpartition('=')[2]):g}" for budget in budgets]
+        lines.append([_title(model), split, *(reached.get(budget, NONE) for budget in budgets), least])
+    times = [f"x {budget:g}" for budget in budgets]
     header = ["model", "split", *times, "least that is perfect with every seed"]
     said = "Exact on the test set, the median of the seeds, with so many times the epochs of params.yaml:"
     return [said, "", *table(header, lines, words=2), ""]

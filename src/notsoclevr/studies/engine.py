@@ -96,7 +96,7 @@ def _run_trainings(
         for count, future in enumerate(pending, start=before + 1):
             training = training_of[future.key]
             kept = f"{count - 1} of {len(study.trainings)} rows are kept, run the study again to go on"
-            row = outcome(future, training, f"{study.path}: {LOST}; {kept}")
+            row = row_of(future, training, f"{study.path}: {LOST}; {kept}")
             rows[training.key] = row
             save_squares(study, row)
             save_rows(study, to_frame(rows.values()))
@@ -116,7 +116,7 @@ def _exact(row: Row) -> str:
     return f"exact {train} train, {test} test"
 
 
-def outcome(future: Future[Row], training: Training, lost: str) -> Row:
+def row_of(future: Future[Row], training: Training, lost: str) -> Row:
     """Return the row of an experiment that ended.
 
     Args:

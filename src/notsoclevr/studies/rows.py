@@ -8,6 +8,7 @@ looks at them gets numbers, see `load_table`.
 from __future__ import annotations
 
 import csv
+import math
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from io import StringIO
@@ -178,7 +179,8 @@ def spread(name: str, values: pd.Series[float]) -> str:
         name: Of the column.
         values: The values, at least one.
     """
-    median, lowest, highest = (f"{value:.4g}" for value in (values.median(), values.min(), values.max()))
+    numbers = (values.median(), values.min(), values.max())
+    median, lowest, highest = ("never" if number == math.inf else f"{number:.4g}" for number in numbers)
     return median if lowest == highest else f"{median} ({lowest} to {highest})"
 
 
@@ -187,7 +189,8 @@ def summarise(table: pd.DataFrame, sum_up: Callable[[str, pd.Series[float]], str
 
     Args:
         table: Rows as `load_table` returns them.
-        sum_up: The name of a column and its values, without NaN and at least one, to text.
+        sum_up: The name of a column and its values, at least one and no NaN, to text. Epochs and seconds until a
+            network was perfect are infinite where it never was.
 
     Returns:
         Their number, how many failed, how many ended perfect, and the median of each metric with its lowest and highest
@@ -203,8 +206,8 @@ def _summary(alike: pd.DataFrame, sum_up: Callable[[str, pd.Series[float]], str]
     line |= {"seeds": str(len(alike)), "failed": str(len(alike) - len(ended))}
     line |= {"perfect": str(is_perfect(ended).sum())}
     for name in SUMMED_UP:
-        known = ended[name].dropna()
-        line[name] = "" if known.empty else sum_up(name, known)
+        known = ended[name].fillna(math.inf) if name in BECAME_PERFECT else ended[name].dropna()
+        line[name] = sum_up(name, known) if (known < math.inf).any() else ""
     if int(first["measure_every"]) >= int(first["epochs"]):  # measured at the end alone: when is not known
         line |= dict.fromkeys(BECAME_PERFECT, "")
     return line

@@ -9,18 +9,27 @@ import pytest
 
 from notsoclevr.config import load
 from notsoclevr.errors import StudyError
-from notsoclevr.studies.search.rows import Row, apply_recipe, best, choose, leader, may_be_best, scores_of, trial_scores
+from notsoclevr.studies.search.rows import (
+    TrialRow,
+    apply_recipe,
+    best,
+    choose,
+    leader,
+    may_be_best,
+    scores_of,
+    trial_scores,
+)
 from notsoclevr.studies.search.space import Space
 
 from .toy import MODEL, SPACE, space_of
 
 
-def row(space: Space, trial: int, seed: int, exact: Sequence[float], gflop: float = 100, loss: float = 0.5) -> Row:
+def row(space: Space, trial: int, seed: int, exact: Sequence[float], gflop: float = 100, loss: float = 0.5) -> TrialRow:
     outcomes = {
         split: {"error": "", "test_exact": f"{each}", "test_loss": f"{loss}"}
         for split, each in zip(space.splits, exact, strict=True)
     }
-    return Row(
+    return TrialRow(
         trial=trial,
         seed=seed,
         state="complete",

@@ -5,7 +5,7 @@ const LAST = MARGIN + POSITIONS - 1;
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const percent = (share) => { // as notsoclevr.progress.percent: no perfection or failure that it is not
+const percent = (share) => { // as notsoclevr.wording.percent: no perfection or failure that it is not
   const shown = +(100 * share).toFixed(1);
   const rounded = (shown === 100 && share !== 1) || (shown === 0 && share !== 0);
   return `${rounded ? (100 * share).toFixed(2) : shown} %`;
@@ -103,7 +103,9 @@ function ring(svg, row, column, target) {
 const point = (row, column, digits) => `row ${row.toFixed(digits)}, column ${column.toFixed(digits)}`;
 
 function quantity(name, value) {
-  const { label, unit, digits } = study.metrics[name];
+  const { label, unit, bounded } = study.metrics[name];
+  let { digits } = study.metrics[name];
+  while (bounded && value !== 1 && +value.toFixed(digits) === 1) digits += 1; // no perfection that it is not
   return `${label} ${unit === "share" ? percent(value) : `${value.toFixed(digits)} ${unit}`.trim()}`;
 }
 

@@ -82,7 +82,8 @@ def _chain(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _layer(entry: Mapping[str, Any], weights: Arrays) -> Layer | None:
     """Return a layer as the page computes it, None for one that leaves the numbers as they are."""
     kind = entry["class_name"]
-    if kind not in KINDS:
+    # a dense layer has to stand on pixels: of features of the whole canvas the page computes none
+    if kind not in KINDS or (kind == "Dense" and len(entry["build_config"]["input_shape"]) == 2):
         raise UnknownLayerError(f"{kind} {entry['config']['name']}")
     return KINDS[kind](entry["config"], weights)
 

@@ -23,14 +23,14 @@ from notsoclevr.cost import GIGA, training_operations
 from notsoclevr.errors import StudyError
 from notsoclevr.recipes import Recipe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
-from notsoclevr.studies.engine import LOST, outcome
+from notsoclevr.studies.engine import LOST, row_of
 from notsoclevr.studies.log import StudyLog, open_log
-from notsoclevr.studies.search.journal import Journal, Outcome
+from notsoclevr.studies.search.journal import Journal, Measured
 from notsoclevr.studies.search.log import log_row
 from notsoclevr.studies.search.rows import (
     MEASURED,
     Chosen,
-    Row,
+    TrialRow,
     best,
     choose,
     cost_of,
@@ -140,7 +140,7 @@ class _Search:
     bar: tqdm[Any]
     client: Callable[[], Client]
     stop: Callable[[], None]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TrialRow] = field(default_factory=list)
     _costs: dict[Recipe, int] = field(default_factory=dict)
 
     def budget(self) -> str:
@@ -159,14 +159,14 @@ class _Search:
             numbers = range(first, min(first + self.space.together, self.space.trials))
             runs = [self._trial(number) for number in numbers]  # all of a round are proposed before any is trained
             self._finish(runs)
-            self._go_on(runs)
+            self._add_seeds(runs)
             scores = trial_scores(self.space, scores_of(self.space, self.rows))
             for run in runs:
                 if run.trial:
                     assert run.state
                     self.journal.tell(run.trial, run.state, scores.get(run.number))
 
-    def _go_on(self, runs: Sequence[_Run]) -> None:
+    def _add_seeds(self, runs: Sequence[_Run]) -> None:
         """Train the trials of a round with more seeds, each for as long as all that it answers is exact.
 
         One that is too expensive to be among the best even so is left out, but for seeds of which there are rows.
@@ -264,7 +264,7 @@ class _Search:
             if (run.number, run.seed, split) not in self.journal.outcomes:
                 self._keep(run, split, measured)
 
-    def _keep(self, run: _Run, split: str, measured: Outcome) -> None:
+    def _keep(self, run: _Run, split: str, measured: Measured) -> None:
         """Write what came of a training into the journal.
 
         One of the best that failed with one of the last seeds is remembered in memory alone, so that it is run again
@@ -280,7 +280,7 @@ class _Search:
         pending = Pending(self.stop)
         trainings: dict[Any, tuple[_Run, str, Training, Any]] = {}
 
-        def go_on(run: _Run) -> None:
+        def advance(run: _Run) -> None:
             split = self._next(run)
             if split is None:
                 self._end(run)
@@ -293,14 +293,14 @@ class _Search:
 
         for run in runs:
             self.stop()
-            go_on(run)
+            advance(run)
         for future in pending:
             run, split, training, _ = trainings.pop(future.key)
             kept = f"{self.space.folder}: {LOST}; {len(self.lines)} rows are kept, run the search again to go on"
-            row = outcome(future, training, kept)
+            row = row_of(future, training, kept)
             run.trained = True
             self._keep(run, split, {name: row[name] for name in KEPT})
-            go_on(run)
+            advance(run)
 
     def _next(self, run: _Run) -> str | None:
         """Return the split that a run is to be trained on next; None if it has ended, and say how."""
@@ -335,7 +335,7 @@ class _Search:
         outcomes = {split: measured for split, measured in found.items() if measured}
         error = next((measured["error"] for measured in outcomes.values() if measured["error"]), "")
         assert run.state
-        row = Row(
+        row = TrialRow(
             trial=run.number,
             seed=run.seed,
             state=run.state,

@@ -18,8 +18,8 @@ from optuna.trial import TrialState
 from notsoclevr.errors import StudyError, describe
 from notsoclevr.studies.search.space import DIGITS, Setting, Space, State
 
-Outcome = dict[str, str]
-Training = tuple[int, int, str]  # trial, seed, split
+Measured = dict[str, str]
+TrainingId = tuple[int, int, str]  # trial, seed, split
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -43,11 +43,11 @@ class Journal:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._study = _open(space)
-        self.outcomes: dict[Training, Outcome] = {
+        self.outcomes: dict[TrainingId, Measured] = {
             _training(name): outcome for name, outcome in self._study.user_attrs.items() if name != KEY
         }
 
-    def keep(self, training: Training, outcome: Outcome) -> None:
+    def keep(self, training: TrainingId, outcome: Measured) -> None:
         """Write down what came of a training."""
         self.outcomes[training] = outcome
         self._study.set_user_attr(json.dumps(training), outcome)
@@ -114,7 +114,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
-def _training(name: str) -> Training:
+def _training(name: str) -> TrainingId:
     number, seed, split = json.loads(name)
     return number, seed, split
 

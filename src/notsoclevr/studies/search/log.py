@@ -7,17 +7,17 @@ from dataclasses import asdict
 
 from notsoclevr.cost import GIGA
 from notsoclevr.studies.log import Child, StudyLog, log_children
-from notsoclevr.studies.search.rows import MEASURED, Row
+from notsoclevr.studies.search.rows import MEASURED, TrialRow
 from notsoclevr.studies.search.space import Space
 from notsoclevr.studies.spec import fingerprint, text
 
 
-def log_row(log: StudyLog, space: Space, row: Row, stop: Callable[[], None]) -> None:
+def log_row(log: StudyLog, space: Space, row: TrialRow, stop: Callable[[], None]) -> None:
     """Log a row of trials.csv if it has no child yet, see `log_children`."""
     log_children(log, [_child(space, row)], stop)
 
 
-def _child(space: Space, row: Row) -> Child:
+def _child(space: Space, row: TrialRow) -> Child:
     score = row.score(space)
     metrics = {"gflop": row.operations / GIGA} | ({} if score is None else {"score": score})
     for split, measured in row.outcomes.items():

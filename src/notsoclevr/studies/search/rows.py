@@ -31,7 +31,7 @@ EQUALS = 1e-6  # of the score, what decides among equals: less than any two mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class TrialRow:
     """A configuration, trained with one seed.
 
     Args:
@@ -78,11 +78,11 @@ class Chosen:
         lowest: Its lowest score over all seeds that it was trained with.
     """
 
-    row: Row
+    row: TrialRow
     lowest: float
 
 
-def scores_of(space: Space, rows: Iterable[Row]) -> dict[tuple[int, int], float | None]:
+def scores_of(space: Space, rows: Iterable[TrialRow]) -> dict[tuple[int, int], float | None]:
     """Compute the score of each row, by trial and seed."""
     return {(row.trial, row.seed): row.score(space) for row in rows}
 
@@ -159,7 +159,7 @@ def may_be_best(space: Space, scores: Scores, before: int, operations: int) -> b
     return len(worth) < space.best or most > worth[-1]
 
 
-def choose(space: Space, rows: Sequence[Row]) -> Chosen:
+def choose(space: Space, rows: Sequence[TrialRow]) -> Chosen:
     """Return the recipe that docs/protocol.md chooses: that of the `leader`.
 
     Args:
@@ -192,7 +192,7 @@ def cost_of(recipe: Recipe | None, operations: int) -> dict[str, str]:
     return {"gflop": f"{operations / GIGA:.1f}", "epochs": text(recipe.epochs) if recipe else ""}
 
 
-def to_line(space: Space, row: Row) -> dict[str, str]:
+def to_line(space: Space, row: TrialRow) -> dict[str, str]:
     """Return a row as trials.csv has it."""
     score = row.score(space)
     line = {

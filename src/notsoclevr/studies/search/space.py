@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from notsoclevr.config import PARAMS, check, check_sizes, load, read_yaml, setting_names, sizes
+from notsoclevr.config import PARAMS, check, check_sizes, complaint, load, read_yaml, setting_names, sizes
 from notsoclevr.cost import GIGA
 from notsoclevr.dataset import Dataset, SplitDataset, generate
 from notsoclevr.errors import StudyError
@@ -344,6 +344,5 @@ def _setting(name: str, value: Any, model: str, path: Path) -> Setting:
         try:
             TypeAdapter(hints[name]).validate_python(end)
         except ValidationError as failure:
-            message = failure.errors(include_url=False)[0]["msg"]
-            raise StudyError(f"{path}: {key} is {end!r}; {message[0].lower()}{message[1:]}") from None
+            raise StudyError(f"{path}: {key} {complaint(failure.errors(include_url=False)[0])}") from None
     return setting
