@@ -1,7 +1,8 @@
 """Compute what the layers give on this backend: `python tests/coordconv/outputs.py outputs.npz`.
 
 For every case the outputs, with coordinates of one's own too, and, after one step of gradient descent, the
-weights; and those of a model that was converted. All from the same NumPy numbers, so that only the backend (KERAS_BACKEND) can make a difference.
+weights; and those of a model that was converted. All from the same NumPy numbers, so that only the backend
+(KERAS_BACKEND) can make a difference.
 test_backends.py and test_distribution.py compare the files.
 """
 

@@ -177,7 +177,10 @@ def test_evaluate_compares_what_is_there(project: Path, command: Run) -> None:
     assert finished.returncode == 0, finished.stderr
     assert "pooled_regressor-quadrant is missing" in finished.stderr
     assert len((project / "reports" / "comparison.csv").read_text().splitlines()) == 2
-    assert 'data-missing="pooled_regressor-quadrant"' in (project / "reports" / "index.html").read_text("utf-8")
+    page = (project / "reports" / "index.html").read_text("utf-8")
+    assert 'data-missing="pooled_regressor-quadrant"' in page
+    assert "results/pooled_regressor-quadrant" in page
+    assert str(project) not in page
     assert (project / "reports" / "figures" / "finding.png").read_bytes().startswith(b"\x89PNG")
 
 

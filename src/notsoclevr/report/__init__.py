@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,4 +37,6 @@ def write(
         claims.write(reports, judged)
     studies.write(reports, loaded, found)
     over_seeds = strips(studies.ended(loaded, "seeds"))
-    page.write(reports / "index.html", cells, missing, claims.records(judged), over_seeds)
+    # the page says the same wherever the repository is
+    told = [replace(each, reason=each.reason.replace(f"{root}/", "")) for each in missing]
+    page.write(reports / "index.html", cells, told, claims.records(judged), over_seeds)
