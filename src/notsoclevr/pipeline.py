@@ -210,9 +210,9 @@ class _Trainings:
                     name = futures[future]
                     if problem := future.result():
                         failed.append(name)
-                    said = problem or (self._said[name][3] if name in self._said else "as DVC had it")
-                    if name not in self._said:  # nothing of it was counted
+                    elif name not in self._said:  # nothing of it was counted
                         bar.update(self._costs[name] * self._epochs[name])
+                    said = problem or (self._said[name][3] if name in self._said else "as DVC had it")
                     bar.write(f"{count} of {len(futures)}  {name}  {said}", file=sys.stderr)
             except BaseException:
                 self._stop(pool)

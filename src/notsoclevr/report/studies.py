@@ -288,10 +288,10 @@ def _exact_from(runs: pd.DataFrame) -> list[str]:
     budgets = sorted(runs["budget"].unique())
     lines = []
     for (model, split), own in runs.groupby(["model", "split"], sort=False):
-        reached = {budget: _median(shares) for budget, shares in own.groupby("budget")["test_exact"]}
+        medians = {budget: _median(shares) for budget, shares in own.groupby("budget")["test_exact"]}
         costs = perfect[model, split]
         least = f"{costs[costs].index.min() / GIGA:,.0f} GFLOP" if costs.any() else "never"
-        lines.append([_title(model), split, *(reached.get(budget, NONE) for budget in budgets), least])
+        lines.append([_title(model), split, *(medians.get(budget, NONE) for budget in budgets), least])
     times = [f"x {budget:g}" for budget in budgets]
     header = ["model", "split", *times, "least that is perfect with every seed"]
     said = "Exact on the test set, the median of the seeds, with so many times the epochs of params.yaml:"
