@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -59,46 +60,74 @@ def test_help_starts_in_under_a_second(command: Run) -> None:
     assert min(seconds) < 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("train", "--model", "coordconv_paintre", "--split", "uniform"), "'coordconv_painter'"),
-        (("train", "--model", "coordconv_painter", "--split", "diagonal"), "'quadrant'"),
-        (("train", "--model", "coordconv_painter"), "--split"),
-        ((*TRAIN, "--epochs", "ten"), "models.coordconv_regressor.epochs is 'ten'"),
-        ((*TRAIN, "--epochs", "0"), "models.coordconv_regressor.epochs is 0"),
-        ((*TRAIN, "--learning_rate", "-1"), "learning_rate is -1"),
-        ((*TRAIN, "--width", "2"), "models.coordconv_regressor.width is no setting"),
-        ((*TRAIN, "--seed", "-1"), "seed is -1"),
-        ((*TRAIN, "--epoch", "1"), "--epoch"),
-        (("split", "--split", "diagonal"), "'quadrant'"),
-        (("evaluate",), "no results"),
-        (("track", "nowhere"), "nowhere"),
-        (("pipeline", "--models", "coordconv_painter,nobody"), "--models: 'nobody'"),
-        (("pipeline", "--models", "two_stage_painter"), "--models: 'two_stage_painter'"),
-        (("pipeline", "--models", "deconv_painter", "--epochs", "0"), "models.deconv_painter.epochs is 0"),
-        (("pipeline", "--epochs", "ten"), "epochs is 'ten'"),
-        (("pipeline", "-j", "two"), "'two' is not a valid integer range"),
-        (("pipeline", "--epochs", "2", "--jobs", "2"), "--jobs and --epochs"),
-        (("pipeline", "--jobs", "0"), "0 is not in the range x>=1"),
-        ((*TRAIN, "--threads", "0"), "0 is not in the range x>=1"),
-        (("dance",), "dance"),
-        (("--root", "/nowhere", "generate"), "/nowhere"),
-    ],
-)
-def test_wrong_use_is_one_line_at_once_and_writes_nothing(
-    command: Run, project: Path, arguments: tuple[str, ...], says: str
-) -> None:
-    before = sorted(project.rglob("*"))
-    started = perf_counter()
-    refused = command(*arguments)
-    seconds = perf_counter() - started
-    assert refused.returncode in (1, 2) if says == "no results" else refused.returncode == 2
-    assert says in refused.stderr
-    assert refused.stderr.count("\n") == 1
-    assert not refused.stdout
-    assert sorted(project.rglob("*")) == before
-    assert seconds < 2  # under one on an idle machine; tests may share theirs
+# What is refused, and a word of what the line says.
+WRONG = {
+    ("train", "--model", "coordconv_paintre", "--split", "uniform"): "'coordconv_painter'",
+    ("train", "--model", "coordconv_painter", "--split", "diagonal"): "'quadrant'",
+    ("train", "--model", "coordconv_painter"): "--split",
+    (*TRAIN, "--epochs", "ten"): "models.coordconv_regressor.epochs is 'ten'",
+    (*TRAIN, "--epochs", "0"): "models.coordconv_regressor.epochs is 0",
+    (*TRAIN, "--learning_rate", "-1"): "learning_rate is -1",
+    (*TRAIN, "--width", "2"): "models.coordconv_regressor.width is no setting",
+    (*TRAIN, "--seed", "-1"): "seed is -1",
+    (*TRAIN, "--epoch", "1"): "--epoch",
+    ("split", "--split", "diagonal"): "'quadrant'",
+    ("evaluate",): "no results",
+    ("track", "nowhere"): "nowhere",
+    ("pipeline", "--models", "coordconv_painter,nobody"): "--models: 'nobody'",
+    ("pipeline", "--models", "two_stage_painter"): "--models: 'two_stage_painter'",
+    ("pipeline", "--models", "deconv_painter", "--epochs", "0"): "models.deconv_painter.epochs is 0",
+    ("pipeline", "--epochs", "ten"): "epochs is 'ten'",
+    ("pipeline", "-j", "two"): "'two' is not a valid integer range",
+    ("pipeline", "--epochs", "2", "--jobs", "2"): "--jobs and --epochs",
+    ("pipeline", "--jobs", "0"): "0 is not in the range x>=1",
+    (*TRAIN, "--threads", "0"): "0 is not in the range x>=1",
+    ("dance",): "dance",
+    ("--root", "/nowhere", "generate"): "/nowhere",
+}
+# Run each of them, and print as JSON how it ended and what it said; at the end what slow packages were imported.
+RUN_ALL = """
+import contextlib, io, json, sys
+from notsoclevr.cli import main
+ended = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            ended.append([end.code, out.getvalue(), err.getvalue()])
+slow = {"tensorflow", "mlflow", "matplotlib", "dvc"} & sys.modules.keys()
+print(json.dumps([ended, sorted(slow)]))
+"""
+Refusals = tuple[dict[tuple[str, ...], tuple[int, str, str]], list[str], bool]
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory, _pristine: Path) -> Refusals:
+    """How each wrong command ended, in one process; the slow packages it imported; and that no file is another."""
+    project = shutil.copytree(_pristine, tmp_path_factory.mktemp("wrong"), dirs_exist_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    command = [sys.executable, "-c", RUN_ALL, json.dumps(list(WRONG))]
+    done = subprocess.run(command, cwd=project, env=inherited(), capture_output=True, text=True, check=True)
+    ended, slow = json.loads(done.stdout)
+    same = {path: path.stat().st_mtime_ns for path in project.rglob("*")} == before
+    return dict(zip(WRONG, map(tuple, ended), strict=True)), slow, same
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_wrong_use_is_one_line(refusals: Refusals, arguments: tuple[str, ...]) -> None:
+    status, out, err = refusals[0][arguments]
+    assert status == (1 if arguments == ("evaluate",) else 2)
+    assert WRONG[arguments] in err
+    assert err.count("\n") == 1
+    assert not out
+
+
+def test_wrong_use_is_refused_at_once_and_writes_nothing(refusals: Refusals) -> None:
+    _, slow, same = refusals
+    assert slow == []
+    assert same
 
 
 @pytest.mark.parametrize("arguments", [("train", "--split", "x" * 5000), ("track", "x\x1b\ny" * 1000), ("\x1b[31m",)])
@@ -148,7 +177,6 @@ def test_the_root_is_found_from_below(command: Run, project: Path) -> None:
     assert "params.yaml" in lost.stderr
 
 
-@pytest.mark.skipif(os.geteuid() != 0 and not Path("/dev/full").exists(), reason="needs a folder nobody can write to")
 def test_an_unwritable_folder_is_one_line(command: Run, project: Path) -> None:
     (project / "data" / "not_so_clevr.npz").unlink()
     (project / "data").rename(project / "elsewhere")
@@ -176,29 +204,32 @@ def start_training(project: Path, change: Callable[[], None] = preloaded.nothing
     return preloaded.start(TRAIN, project, inherited(), outputs, change), outputs[1]
 
 
-def kill_when(said: str, training: ForkServerProcess, stderr: Path, how: int) -> None:
-    """Kill a training when it has written this to stderr."""
+def kill_when(said: str, training: ForkServerProcess, stderr: Path, how: int) -> int | None:
+    """Kill a training when it has written this to stderr, and return its exit status."""
     assert wait_until(lambda: training.exitcode is not None or (stderr.exists() and said in stderr.read_text()), 240)
     assert training.pid is not None
     os.kill(training.pid, how)
     training.join()
-    assert training.exitcode in (-how, 128 + how)
+    return training.exitcode
 
 
-@pytest.mark.parametrize(("how", "status"), [(signal.SIGTERM, "KILLED"), (signal.SIGKILL, "KILLED")])
-def test_a_killed_training_leaves_no_run_running(project: Path, command: Run, how: int, status: str) -> None:
+def statuses(project: Path) -> list[str]:
+    """Return how the runs in the store of a project ended, in order of the alphabet."""
     from mlflow import MlflowClient
 
-    shrink(project / "params.yaml", epochs=120)  # not over before it is stopped
-    kill_when("epoch 10/120", *start_training(project), how)
-    assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
-
-    shrink(project / "params.yaml", epochs=1)
-    next_one = command(*TRAIN)
-    assert next_one.returncode == 0, next_one.stderr
     client = MlflowClient(store_uri(project))
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    assert sorted(run.info.status for run in client.search_runs(experiments)) == sorted(["FINISHED", status])
+    return sorted(run.info.status for run in client.search_runs(experiments))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_stopped_closes_its_run(project: Path, how: int) -> None:
+    shrink(project / "params.yaml", epochs=120)  # not over before it is stopped
+    process, stderr = start_training(project)
+    assert kill_when("epoch 10/120", process, stderr, how) == 128 + how
+    assert (stderr.read_text().splitlines()[-1] == "notsoclevr: stopped") == (how == signal.SIGINT)
+    assert not (project / "results" / "coordconv_regressor-uniform" / "metrics.json").exists()
+    assert statuses(project) == ["KILLED"]
 
 
 def save_for_ever() -> None:
@@ -213,13 +244,14 @@ def save_for_ever() -> None:
 
 
 def test_what_a_training_killed_while_it_saved_leaves_is_no_cell_and_is_cleared(project: Path, command: Run) -> None:
-    kill_when("saving\n", *start_training(project, save_for_ever), signal.SIGKILL)
+    assert kill_when("saving\n", *start_training(project, save_for_ever), signal.SIGKILL) == -signal.SIGKILL
     cell = project / "results" / "coordconv_regressor-uniform"
     assert list((project / "results").rglob("*")) == [cell]
     assert len(list(project.glob(".*.part"))) == 1
 
     next_one = command(*TRAIN)
     assert next_one.returncode == 0, next_one.stderr
+    assert statuses(project) == ["FINISHED", "KILLED"]
     assert list(project.glob(".*.part")) == []
     for name in (".coordconv_regressor-uniform.5ed51sag", "copy", "coordconv_regressor-diagonal"):  # no cells
         (project / "results" / name).mkdir()

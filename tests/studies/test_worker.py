@@ -2,27 +2,32 @@ from __future__ import annotations
 
 import random
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from matplotlib.image import imread
 
+from notsoclevr.dataset import generate
 from notsoclevr.studies.rows import NUMBERS, SQUARES, save_squares, to_frame
+from notsoclevr.studies.spec import Training
 from notsoclevr.studies.worker import run_training
+from notsoclevr.training import train
 
+from .. import preloaded
 from .toy import make_study
 
 REGRESSION = {
     **{"variant": "one", "model": "coordconv_regressor", "split": "uniform", "seed": 1},
     "settings": {"models.coordconv_regressor.epochs": 1, "splits.uniform.train_share": 0.02},
 }
-SECONDS = ("train_seconds", "seconds_to_perfect")
 
 
-def test_threads_that_draw_random_numbers_change_no_row(tmp_path: Path) -> None:
+def test_a_row_holds_what_was_measured_whatever_random_numbers_other_threads_draw(tmp_path: Path) -> None:
     """A Dask worker has such threads, and Keras seeds its weights from the same `random`."""
     (training,) = make_study(tmp_path, REGRESSION).trainings
-    quiet, done = run_training(training), threading.Event()
+    asked, done = training.experiment, threading.Event()
+    last = train(asked, asked.split(generate()), np.array([], int)).history[-1]
 
     def draw() -> None:
         while not done.wait(0.0005):
@@ -31,14 +36,31 @@ def test_threads_that_draw_random_numbers_change_no_row(tmp_path: Path) -> None:
     others = threading.Thread(target=draw)
     others.start()
     try:
-        disturbed = run_training(training)
+        row = run_training(training)
     finally:
         done.set()
         others.join()
-    assert quiet["error"] == disturbed["error"] == ""
-    for name in NUMBERS:
-        if name not in SECONDS:
-            assert quiet[name] == disturbed[name]
+    assert row["error"] == ""
+    assert {name: float(row[name]) for name in last if name in NUMBERS} == {
+        name: value for name, value in last.items() if name in NUMBERS
+    }
+    assert row["parameters"] == "906"
+    assert row["epochs_to_perfect"] == ""
+
+
+def count_threads(training: Training) -> list[int]:
+    """Return how many threads TensorFlow may use after a training."""
+    assert run_training(training)["error"] == ""
+    import tensorflow as tf
+
+    threading = tf.config.threading
+    return [threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()]
+
+
+def test_a_worker_trains_on_one_thread(tmp_path: Path) -> None:
+    (training,) = make_study(tmp_path, REGRESSION).trainings
+    with ProcessPoolExecutor(1, preloaded.CONTEXT) as pool:  # the second time it has trained already
+        assert [*pool.map(count_threads, [training, training])] == [[1, 1], [1, 1]]
 
 
 def test_what_a_painter_paints_is_kept_where_the_study_asks_for_it(tmp_path: Path) -> None:
