@@ -275,6 +275,33 @@ def test_dvc_has_the_time_to_leave_its_files_whole(tmp_path: Path, number: int) 
     assert (tmp_path / "whole").exists()
 
 
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "all cells are as committed"),
+        ({"test_exact": (1.0, 0.75), "train_error_px": (0.0, 9.0)}, "a-b (test_exact -0.25)"),
+        (
+            {"test_exact": (1.0, 1.0), "train_error_px": (0.25, 0.5), "test_loss": (0, 0.125)},
+            "a-b (train_error_px +0.25)",
+        ),
+        ({"test_exact": (1.0, 0.5), "parameters": (5, 6), "recipe.width": (1, 2)}, "a-b (another recipe.width)"),
+        ({"test_exact": (1.0, None), "epochs": (3, None)}, "a-b (missing)"),
+        ({"test_exact": (None, 1.0), "epochs": (None, 3)}, "a-b (not committed)"),
+    ],
+)
+def test_it_says_how_the_cells_compare_with_those_that_are_committed(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], says: str
+) -> None:
+    diff = {
+        name: {"old": old, "new": new} | ({} if None in (old, new) else {"diff": new - old})
+        for name, (old, new) in changed.items()
+    }
+    found = {"results/a-b/metrics.json": diff} if diff else {}
+    monkeypatch.setattr(pipeline, "_read_dvc", lambda *_: found)
+    said = pipeline.differences(Path())
+    assert said == says or (said.startswith("1 cells differ from the commit") and said.endswith(f": {says}"))
+
+
 def test_two_clones_in_different_places_write_the_same_lock(clone: Path, tmp_path: Path) -> None:
     """A shrunken cell is trained by a plain `dvc repro` in another folder, on one core."""
     other = tmp_path / "other place"

@@ -28,7 +28,7 @@ def test_coordconv_locates_what_pooling_cannot(locate):
     (weights, seen, unseen, _), (plain_weights, plain_seen, plain_unseen, _) = (
         locate["errors"](name, seed=1, images=1536, epochs=6) for name in ("coordconv", "pooling")
     )
-    assert weights - plain_weights == 2 * 32
+    assert (weights, plain_weights) == (16_546, 16_546 - 2 * 32)
     assert seen < plain_seen / 2
     assert unseen < plain_unseen / 2
 
@@ -44,8 +44,15 @@ def test_the_guide_has_the_numbers_that_were_measured():
     assert said.format(*pooling, *flattening, *coordconv) in guide
 
 
-def test_prints_a_table(locate, capsys):
-    table = locate["main"](images=64, epochs=1)
+def test_prints_a_table(locate, capsys, monkeypatch):
+    built = []
+
+    def errors(name, seed, images, epochs):
+        built.append(locate["build"](name))
+        return built[-1].count_params(), 1.5 + seed, 2.5, 3.0
+
+    monkeypatch.setitem(locate["main"].__globals__, "errors", errors)
+    assert locate["main"](seeds=2) == dict.fromkeys(("pooling", "flattening", "coordconv"), (2.0, 2.5))
     lines = capsys.readouterr().out.splitlines()
-    assert list(table) == [line.split()[0] for line in lines[1:]] == ["pooling", "flattening", "coordconv"]
-    assert "16,546" in lines[-1]
+    assert lines[-1].split() == ["coordconv", "16,546", "2.0", "(1.5-2.5)", "2.5", "(2.5-2.5)", "3"]
+    assert {model.output_shape for model in built} == {(None, 2)}

@@ -45,7 +45,10 @@ def test_a_seed_gives_the_same_after_another(where):
 
 
 def test_writes_a_row_a_training(where, monkeypatch, tmp_path):
+    """One network is trained; those after it get what it measured."""
     monkeypatch.setattr(where, "PLACEMENTS", {"none": (), "fourth": (4,)})
+    measured = [*where.train("digit", "none", False, 0.01, (0,), images=64, epochs=1)]
+    monkeypatch.setattr(where, "train", lambda *_: measured)
     rows = where.main(rates=(0.01,), seeds=(0,), images=64, epochs=1, path=tmp_path / "where.csv")
     with (tmp_path / "where.csv").open(newline="") as file:
         written = list(csv.DictReader(file))

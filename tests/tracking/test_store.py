@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from time import perf_counter
@@ -33,6 +34,7 @@ from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, load_split, split_path
 from notsoclevr.tracking import store as store_module
 
+from .. import preloaded
 from ..conftest import Run, make_project, run_command, store_uri
 from ..soak.kills import free_port, healthy
 from ..soak.processes import wait_until
@@ -242,14 +244,24 @@ def test_track_names_the_cell_that_is_incomplete_and_logs_the_rest(trained: Path
     assert comparison.data.tags["mlflow.note.content"].count("/runs/") == 2
 
 
-def test_processes_at_once_lose_nothing(project: Path, command: Run) -> None:
+def log_a_run(root: Path, name: str) -> None:
+    """Open the store at a root, and log a run to it."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    with tracking.connect(root) as store:
+        run_id = store.open_run(tracking.Run(experiment="regression", name=name))
+        exact = tracking.Point("test_exact", 0.5, step=1)
+        store.finish(run_id, tracking.Outcome(metrics=[exact], files=[(root / "note.txt", "")]))
+
+
+def test_processes_at_once_lose_nothing(tmp_path: Path) -> None:
     """The store does not exist yet: all of them find it missing together."""
-    with ThreadPoolExecutor() as pool:
-        models = ("coordconv_regressor", "strided_regressor")
-        finished = list(pool.map(lambda model: command(*TRAIN, model), models))
-    assert [one.returncode for one in finished] == [0] * len(models), [one.stderr for one in finished]
-    found = runs(store_uri(project))
-    assert sorted(run.data.params["model"] for run in found) == sorted(models)
+    (tmp_path / "note.txt").write_text("said")
+    names = ["a", "b", "c", "d"]
+    with ProcessPoolExecutor(len(names), preloaded.CONTEXT) as pool:
+        assert [*pool.map(partial(log_a_run, tmp_path), names)] == [None] * len(names)
+    found = runs(store_uri(tmp_path))
+    assert sorted(str(run.info.run_name) for run in found) == names
+    assert [run.data.metrics for run in found] == [{"test_exact": 0.5}] * len(names)
     assert {run.info.status for run in found} == {"FINISHED"}
 
 
@@ -383,6 +395,10 @@ def test_a_run_whose_server_was_killed_in_mid_training_is_completed(
     assert client.get_logged_model(output.model_id).status == "READY"
     assert client.get_experiment(run.info.experiment_id).tags["mlflow.note.content"].startswith("Not-so-Clevr")
 
+    client.delete_run(run.info.run_id)  # as somebody may in the MLflow UI
+    with tracking.connect(project) as store:
+        assert training.log_missing(store, [cell]) == [experiment.name]
+
 
 def test_a_classifier_that_is_logged_twice_is_there_once_and_answers_with_probabilities(
     project: Path, server: Server, monkeypatch: pytest.MonkeyPatch
@@ -399,10 +415,15 @@ def test_a_classifier_that_is_logged_twice_is_there_once_and_answers_with_probab
         code=Path(coordconv.__file__).parent,
     )
     with tracking.connect(project) as store:
-        run_id = store.open_run(tracking.Run(experiment="classification", name="any"))
+        run_id, better = (store.open_run(tracking.Run(experiment="classification", name="any")) for _ in range(2))
         exact = tracking.Point("test_exact", 0.5, step=1, seconds=0.1, of_network=True)
-        for _ in range(2):
-            store.finish(run_id, tracking.Outcome(metrics=[exact], network=logged))
+        for each in (run_id, run_id, better):
+            store.finish(each, tracking.Outcome(metrics=[exact], network=logged))
+        for number, best in (("1", run_id), ("1", run_id), ("2", better), ("1", run_id)):
+            store.register("classification", best, "The best.")
+            found = MlflowClient(server.store).get_model_version_by_alias("not-so-clevr-classification", "best")
+            assert (str(found.version), found.run_id) == (number, best)
+    assert versions(server.store)["not-so-clevr-classification"] == ["2", "1"]
     client = MlflowClient(server.store)
     (output,) = client.get_run(run_id).outputs.model_outputs
     assert curve(server.store, run_id) == [(1, 0.5)]

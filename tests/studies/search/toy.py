@@ -73,7 +73,7 @@ class Workers:
         except RuntimeError as error:
             row = make_row(training, {}, error=str(error))
         future = SimpleNamespace(key=f"{len(self.done)}", status="finished", result=lambda: row)
-        delay = 0.3 - 0.1 * (len(self.done) % 3)
+        delay = 0.06 - 0.02 * (len(self.done) % 3)
         end = (lambda put: Timer(delay, put, [future]).start()) if self._backwards else (lambda put: put(future))
         future.add_done_callback = end
         return future
