@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from . import preloaded
 from .conftest import ROOT
 
 NOTEBOOK = ROOT / "examples" / "tutorial.ipynb"
@@ -17,13 +19,6 @@ CELLS = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
 FEWER = {"CLASSIFIER_STEPS": 5, "REGRESSOR_STEPS": 5}
 TRIALS = "answers = [train_regressor("  # after the list of what is tried; each has to be compiled
-
-RUN = """
-import json, sys
-names = {"__name__": "__main__"}
-for number, source in enumerate(json.load(sys.stdin), start=1):
-    exec(compile(source, f"code cell {number}", "exec"), names)
-"""
 
 
 def source(cell: dict[str, Any]) -> str:
@@ -34,6 +29,16 @@ def printed(cell: dict[str, Any]) -> str:
     return "".join("".join(output["text"]) for output in cell["outputs"] if output["output_type"] == "stream")
 
 
+def run_cells(sources: list[str], folder: Path) -> str:
+    """Run code cells in a folder, and return what they print."""
+    os.chdir(folder)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    with redirect_stdout(StringIO()) as shown:
+        for number, each in enumerate(sources, start=1):
+            exec(compile(each, f"code cell {number}", "exec"), names)
+    return shown.getvalue()
+
+
 def test_cells_run(tmp_path: Path) -> None:
     first, *others = map(source, CODE)
     for name, steps in FEWER.items():
@@ -41,18 +46,10 @@ def test_cells_run(tmp_path: Path) -> None:
         assert replaced == 1
     assert sum(TRIALS in text for text in others) == 1
     others = [text.replace(TRIALS, f"trials = trials[:2]\n{TRIALS}") for text in others]
-    shown = subprocess.run(
-        [sys.executable, "-c", RUN],
-        input=json.dumps([first, *others]),
-        cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert f"7,553 weights, {FEWER['CLASSIFIER_STEPS']} steps" in shown.stdout
-    assert "exact in the unseen quadrant" in shown.stdout
+    with ProcessPoolExecutor(1, preloaded.CONTEXT) as pool:
+        shown = pool.submit(run_cells, [first, *others], tmp_path).result()
+    assert f"7,553 weights, {FEWER['CLASSIFIER_STEPS']} steps" in shown
+    assert "exact in the unseen quadrant" in shown
     assert list(tmp_path.iterdir()) == []
 
 

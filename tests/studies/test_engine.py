@@ -291,15 +291,19 @@ def test_two_drivers_do_not_run_one_study(home: Path) -> None:
 Cluster = tuple[str, list[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """The address of a scheduler, two workers on loopback, and the scheduler, each a process."""
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The address of a scheduler, two workers on loopback, and the scheduler, each a process that a test may kill."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     dask = [sys.executable, "-m", "dask"]
     port = address.rpartition(":")[2]
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    quiet: dict[str, Any] = {
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "cwd": tmp_path_factory.mktemp("cluster"),
+    }
     quiet["env"] = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}"}
     scheduler = subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet)
     worker = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
