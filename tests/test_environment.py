@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tomllib
@@ -13,12 +14,13 @@ from .conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LOCK = {package["name"]: package.get("version") for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
-STUDY = PROJECT["dependency-groups"]["study"]
+GROUPS = PROJECT["dependency-groups"]
+TRAINING, STUDY = {"include-group": "training"}, [*GROUPS["training"], *GROUPS["study"][1:]]
 
 
 def test_pins_are_exact_and_those_of_the_lock() -> None:
-    groups = PROJECT["dependency-groups"]
-    for pin in (*groups["study"], *groups["docs"], *groups["dev"]):
+    assert GROUPS["study"][0] == TRAINING
+    for pin in (*STUDY, *GROUPS["docs"], *GROUPS["dev"]):
         if pin in ("notsoclevr", {"include-group": "docs"}):  # the study itself, from src/; a group that is looked at
             continue
         name, version = pin.split("==")
@@ -44,7 +46,12 @@ def test_make_works_whatever_the_name_of_the_clone(tmp_path: Path) -> None:
         ["make", "--no-print-directory", "--dry-run", "ui"], cwd=clone, capture_output=True, text=True, check=False
     )
     assert shown.returncode == 0, shown.stderr
-    assert shown.stdout == 'mlflow ui --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"\n'
+    assert 'mlflow ui --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"' in shown.stdout
+    server = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    shown = subprocess.run(
+        ["make", "--silent", "ui"], cwd=clone, env=os.environ | server, capture_output=True, text=True
+    )
+    assert (shown.returncode, shown.stdout) == (0, "the runs are at http://127.0.0.1:9\n")
 
 
 def test_stages_need_no_installed_script() -> None:

@@ -7,6 +7,7 @@ that decides what has to run and keeps what came of it.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -127,9 +128,15 @@ def _targets(config: Config, cells: Sequence[str]) -> list[str]:
     return ["--single-item", "generate", "split", *(f"train@{name}" for name in cells), "evaluate"]
 
 
+def _environment() -> dict[str, str]:
+    """Return the variables of this process, with its own Python first on the path: stages call `python`."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+
+
 def _call_dvc(root: Path, *arguments: str) -> None:
     # in a session of its own: Ctrl-C is for this process alone
-    with subprocess.Popen([*DVC, *arguments], cwd=root, start_new_session=True) as process:
+    command = [*DVC, *arguments]
+    with subprocess.Popen(command, cwd=root, env=_environment(), start_new_session=True) as process:
         try:
             status = process.wait()
         except BaseException:
@@ -237,6 +244,7 @@ class _Trainings:
                 subprocess.Popen(
                     command,
                     cwd=self._root,
+                    env=_environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,

@@ -528,6 +528,41 @@ def test_the_message_tells_a_store_that_is_down_from_one_that_refuses(
     assert "\n" not in str(raised.value)
 
 
+def test_a_deleted_experiment_is_named_with_the_way_back(project: Path) -> None:
+    client = MlflowClient(store_uri(project))
+    client.delete_experiment(number := client.create_experiment("not-so-clevr-rendering"))
+    said = f"experiment not-so-clevr-rendering, number {number}, was deleted; `mlflow experiments restore"
+    with pytest.raises(tracking.StoreError, match=said), tracking.connect(project) as store:
+        store.open_run(tracking.Run(experiment="rendering", name="a run"))
+
+
+def test_a_clone_that_was_moved_does_not_write_where_it_was(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    with tracking.connect(before) as store:
+        store.open_run(tracking.Run(experiment="rendering", name="a run"))
+    before.rename(after)
+    os.environ.pop("MLFLOW_TRACKING_URI")  # a new process has none
+    with (
+        pytest.raises(tracking.StoreError, match=r"was moved.*before.*; move it back"),
+        tracking.connect(after) as store,
+    ):
+        store.open_run(tracking.Run(experiment="rendering", name="a run"))
+    assert not before.exists()
+
+
+def test_a_store_without_a_whole_path_is_at_the_root_and_takes_any_name(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///own.db")
+    monkeypatch.chdir(elsewhere := tmp_path_factory.mktemp("elsewhere"))
+    run = tracking.Run(experiment="studies", name="o'brien", tags={"role": "the study's"})
+    with tracking.connect(project) as store:
+        assert store.resume_named(run) == store.resume_named(run)
+    assert (project / "own.db").exists()
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_constraint_is_what_the_store_said(project: Path) -> None:
     with pytest.raises(tracking.StoreError) as raised, tracking.connect(project) as store:
         for _ in range(2):

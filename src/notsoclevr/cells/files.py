@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from notsoclevr.config import PARAMS, Config, check
 from notsoclevr.dataset import MARGIN, POSITIONS
-from notsoclevr.errors import StudyError, describe
+from notsoclevr.errors import TAKE_BACK, StudyError, describe
 from notsoclevr.evaluation import Canvas, summarise
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import atomic_write, write_json, write_rows
@@ -155,7 +155,7 @@ def make_reproducible(path: Path) -> None:
     )
     with ZipFile(path, "w") as file:
         for name, content in members.items():
-            file.writestr(ZipInfo(name), content)  # which is of 1980
+            file.writestr(ZipInfo(name), content)  # whose date is always the same, in 1980
 
 
 def save_predictions(path: Path, task: Task, canvas: Canvas, fit: Fit, showcase: npt.NDArray[Any]) -> None:
@@ -229,7 +229,6 @@ def load(directory: Path, home: Path | None = None) -> Cell:
     Raises:
         StudyError: A file is missing or is not what a training writes.
     """
-    remedy = "train it again with `dvc repro` or `notsoclevr train`"
     home = home or directory
     try:
         metrics = json.loads((directory / "metrics.json").read_text("utf-8"))
@@ -240,17 +239,17 @@ def load(directory: Path, home: Path | None = None) -> Cell:
             predictions = {name: arrays[name] for name in arrays.files}
         cell = Cell(directory=home, metrics=metrics, history=history, predictions=predictions)
         if metrics["model"] not in MODELS:
-            raise StudyError(f"{home}: holds the results of {cell.name}; {remedy}")
+            raise StudyError(f"{home}: holds the results of {cell.name}; {TAKE_BACK}")
         if not history:
-            raise StudyError(f"{home}: history.csv has no row; {remedy}")
+            raise StudyError(f"{home}: history.csv has no row; {TAKE_BACK}")
         if problem := _mismatch(cell):
-            raise StudyError(f"{home}: {problem}; {remedy}")
+            raise StudyError(f"{home}: {problem}; {TAKE_BACK}")
     except FileNotFoundError as error:
-        raise StudyError(f"{error.filename}: no such file; {remedy}") from None
+        raise StudyError(f"{error.filename}: no such file; {TAKE_BACK}") from None
     except StudyError:
         raise
     except Exception as error:  # whatever json, csv, zipfile and NumPy say of a damaged file
-        raise StudyError(f"{home}: its results cannot be read ({describe(error)}); {remedy}") from None
+        raise StudyError(f"{home}: its results cannot be read ({describe(error)}); {TAKE_BACK}") from None
     return cell
 
 
@@ -307,6 +306,11 @@ def _mismatch(cell: Cell) -> str | None:
     check(SPLITS[cell.metrics["split"]], cell.metrics["split_arguments"], place, "split_arguments")
     if cell.split.name != cell.metrics["split"] or cell.metrics["task"] != cell.model.task:
         return "metrics.json contradicts itself"
+    for part, members in (("train", ~arrays["is_test"]), ("test", arrays["is_test"])):
+        for metric in task.metrics:
+            name, mean = f"{part}_{metric.name}", arrays[metric.name][members].mean()
+            if not np.isclose(cell.metrics[name], mean, rtol=1e-4):  # git has the one file, DVC the other
+                return f"{name} of metrics.json is {cell.metrics[name]:.6g}, of predictions.npz {mean:.6g}"
     return None
 
 

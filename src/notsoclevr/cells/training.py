@@ -108,7 +108,7 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
         run_id = files.load_run(cell.directory, digest)
         try:
             tracking.check_files(outcome)
-            if not run_id or not store.take_up(run_id):
+            if not run_id or not store.resume(run_id):
                 run_id = store.open_run(record.describe(cell.experiment))
                 files.save_run(cell.directory, run_id, digest)
             store.finish(run_id, outcome)

@@ -75,7 +75,7 @@ def open_log(root: Path, name: str, about: str, role: str, files: Sequence[Path]
     run = tracking.Run(experiment=EXPERIMENT, about=ABOUT, name=name, tags=tags, description=about)
 
     def begin(store: tracking.Store) -> None:
-        run_id = store.reopen_run(run)
+        run_id = store.resume_named(run)
         log.known = store.digests_below(EXPERIMENT, run_id)
         log.run_id = run_id
 

@@ -12,23 +12,22 @@ from zipfile import is_zipfile
 
 import numpy as np
 
-from notsoclevr.errors import StudyError, describe
+from notsoclevr.errors import TAKE_BACK, StudyError, describe
 from notsoclevr.tracking.records import Data, Network, Outcome
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
-REMEDY = "take it back with `dvc checkout`, or train the cell again"
 
 
 def check_files(outcome: Outcome) -> None:
     """Raise a StudyError if a file that is to be logged is missing, or a network is no .keras file."""
     paths = [path for path, _ in outcome.files]
     if missing := [path for path in paths if not path.exists()]:
-        raise StudyError(f"{missing[0]}: no such file; {REMEDY}")
+        raise StudyError(f"{missing[0]}: no such file; {TAKE_BACK}")
     if outcome.network and not is_zipfile(outcome.network.path):
-        raise StudyError(f"{outcome.network.path}: missing or damaged; {REMEDY}")
+        raise StudyError(f"{outcome.network.path}: missing or damaged; {TAKE_BACK}")
 
 
 def log_images(client: MlflowClient, run_id: str, images: Mapping[str, Mapping[int, Path]]) -> None:
@@ -60,7 +59,7 @@ def log_data(run_id: str, data: Sequence[Data]) -> dict[str, str]:
 
     digests = {}
     with warnings.catch_warnings(), _active(run_id):
-        warnings.simplefilter("ignore")  # of the source: a file of ours is no source that MLflow could fetch from
+        warnings.simplefilter("ignore")  # MLflow warns that it cannot fetch a source on this disk
         for each in data:
             used = mlflow.data.numpy_dataset.from_numpy(
                 each.features, targets=each.targets, source=each.source, name=each.name
@@ -91,11 +90,11 @@ def log_network(client: MlflowClient, run_id: str, network: Network) -> str:
     try:
         model = keras.saving.load_model(network.path, compile=False)
     except Exception as error:  # whatever Keras, zipfile and h5py say of a damaged file
-        raise StudyError(f"{network.path}: cannot be read ({describe(error)}); {REMEDY}") from error
+        raise StudyError(f"{network.path}: cannot be read ({describe(error)}); {TAKE_BACK}") from error
     if network.activation:
         model = keras.Model(model.input, keras.layers.Activation(network.activation, name="answer")(model.output))
     example = np.zeros((1, *model.input_shape[1:]), np.float32)
-    with nullcontext() if earlier else _active(run_id):  # of which it would be an output twice
+    with nullcontext() if earlier else _active(run_id):  # an active run would list the model a second time
         logged = mlflow.tensorflow.log_model(
             model,
             name=network.name,

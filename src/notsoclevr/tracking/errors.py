@@ -7,6 +7,15 @@ from textwrap import shorten
 
 from notsoclevr.errors import StudyError
 
+# By what a store says that refuses: what can be done.
+REMEDIES = {
+    "was deleted": "`mlflow experiments restore --experiment-id NUMBER` brings it back",
+    "was moved": "move it back, or move mlflow.db away and run `notsoclevr track`",
+    "database is locked": "another program writes to it; run the command again",
+    "database schema": "`mlflow db upgrade URI` brings it up to date; copy it before",
+}
+OTHERWISE = "if it does so again, move it away or name another in MLFLOW_TRACKING_URI"
+
 
 class StoreError(StudyError):
     """The tracking store does not answer, is none, or refuses what it is asked: the message says which.
@@ -30,7 +39,8 @@ class StoreError(StudyError):
                 "cannot be used: {}; MLFLOW_TRACKING_URI takes sqlite:///FILE or the address of an `mlflow server`"
             )
         else:
-            message = "refuses: {}; if it does so again, move it away or name another in MLFLOW_TRACKING_URI"
+            remedy = next((remedy for sign, remedy in REMEDIES.items() if sign in str(error)), OTHERWISE)
+            message = f"refuses: {{}}; {remedy}"
         # SQLAlchemy adds the statement and a link
         said = str(reason).partition("[SQL:")[0].partition("(Background on")[0]
         said = shorten(said, 200, placeholder=" ...") or type(reason).__name__
@@ -46,7 +56,7 @@ def _lost_connection(error: BaseException, scheme: str) -> BaseException | None:
     lost, cause = False, error
     while True:
         lost |= isinstance(cause, requests.ConnectionError | requests.Timeout)
-        lost |= isinstance(cause, OperationalError) and scheme != "sqlite"  # of SQLite, it is the file that is at fault
+        lost |= isinstance(cause, OperationalError) and scheme != "sqlite"  # of SQLite, the file is broken or locked
         if (before := cause.__cause__ or cause.__context__) is None:
             return cause if lost else None
         cause = before

@@ -42,9 +42,9 @@ def to_metrics(
 
 
 class Feed:
-    """Metrics of a run that is under way. Who adds some does not wait: a thread sends them, one call each time.
+    """Sends the metrics of a run that is under way, in a thread: `add` returns at once.
 
-    At the first failure it gives up, and when it is closed it leaves what has not been sent. Nothing is lost by that,
+    At the first failure it stops, and when it is closed it leaves what has not been sent. Nothing is lost by that,
     since `Store.finish` sends all of it again.
 
     MLflow's own `log_batch(synchronous=False)` is not used: with a store that is down, it tries again for as long as
@@ -71,7 +71,7 @@ class Feed:
             self._thread.start()
 
     def close(self) -> None:
-        """Make no other call, and give the one that is under way some seconds: if it lasts longer, nothing is lost."""
+        """Stop sending, and wait some seconds for the call that is under way."""
         self._closed = True
         self._added.put(())
         if self._thread:

@@ -43,7 +43,7 @@ class Point:
         value: Its value.
         step: When it was measured: an epoch, 0 where there is none.
         seconds: The same in seconds after the start of the run.
-        of_network: It is of the network that the run ends with.
+        of_network: It was measured on the network that the run ends with.
         data: Name of the dataset that it was measured on, one of the outcome's; of a network's points only.
     """
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from uuid import getnode
 
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write
@@ -60,7 +61,7 @@ def connect(root: Path) -> Iterator[Store]:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     root = Path(os.environ.get("DVC_ROOT", root)).resolve()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or _embedded(root)
+    uri = _from(root, os.environ.get("MLFLOW_TRACKING_URI", "")) or _embedded(root)
     mlflow.set_tracking_uri(uri)
     try:
         try:
@@ -70,6 +71,12 @@ def connect(root: Path) -> Iterator[Store]:
         yield store
     except (MlflowException, RequestException, SQLAlchemyError) as error:
         raise StoreError(uri, error) from error
+
+
+def _from(root: Path, uri: str) -> str:
+    """Return a URI; a file of SQLite without a whole path is taken from the root, since a stage may run in a copy."""
+    database = uri.removeprefix("sqlite:///")
+    return uri if database in (uri, "") or database.startswith("/") else f"sqlite:///{root / database}"
 
 
 def _embedded(root: Path) -> str:
@@ -104,6 +111,11 @@ def _git_commit(root: Path) -> str:
         return ""
 
 
+def _host() -> str:
+    """Return the name of this host, which others may have too, with the number of its network card."""
+    return f"{socket.gethostname()}-{getnode():012x}"
+
+
 def _user() -> str:
     """Return who runs this; nothing where the system has no name for the user, as in some containers."""
     try:
@@ -119,7 +131,7 @@ def _open(root: Path, uri: str) -> Store:
 
 
 def _create(database: Path) -> None:
-    """Create the embedded store, unless it is there: a kill in the midst would leave one that MLflow never opens.
+    """Create the embedded store, unless it is there. It is put there whole: MLflow cannot open one that is half made.
 
     MLflow makes its tables in fifty steps. SQLite would wait for the disk after each, for three seconds of four; here
     one wait at the end is enough.
@@ -168,13 +180,19 @@ class Store:
         """Mark as killed the runs that are still running for processes of this host that are no more."""
         from psutil import pid_exists
 
-        ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{socket.gethostname()}'"
+        ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{_host()}'"
         for run in self._client.search_runs([each.experiment_id for each in self._experiments.values()], ours):
             if not pid_exists(int(run.data.tags[PROCESS])):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _experiment(self, kind: str, about: str = "") -> str:
-        """Return the id of an experiment, which is made if need be, with a word on what it is about."""
+        """Return the id of an experiment, which is made if need be, with a word on what it is about.
+
+        Raises:
+            MlflowException: Somebody deleted the experiment, or moved the embedded store to another folder.
+        """
+        from mlflow.exceptions import MlflowException
+
         name = NAME.format(kind)
         if name not in self._experiments:
             with self._lock:
@@ -182,8 +200,14 @@ class Store:
                 if not known:
                     artifacts = self._artifacts and f"{self._artifacts}/{name}"
                     known = self._client.get_experiment(self._client.create_experiment(name, artifacts))
+                if known.lifecycle_stage == "deleted":
+                    raise MlflowException(f"experiment {name}, number {known.experiment_id}, was deleted")
                 self._experiments[name] = known
         experiment = self._experiments[name]
+        if self._uri == _embedded(self._root) and not experiment.artifact_location.startswith(f"{self._artifacts}/"):
+            raise MlflowException(
+                f"the repository was moved, and its files are looked for in {experiment.artifact_location}"
+            )
         for tag, value in {KIND_TAG: "custom_model_development", NOTE: about}.items():
             if value and not experiment.tags.get(tag):  # new, or of an earlier version; what a person wrote there stays
                 self._client.set_experiment_tag(experiment.experiment_id, tag, value)
@@ -199,7 +223,7 @@ class Store:
             "mlflow.source.git.commit": _git_commit(self._root),
             "dvc.stage": os.environ.get("DVC_STAGE", ""),
             "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
-            HOST: socket.gethostname(),
+            HOST: _host(),
             PROCESS: str(os.getpid()),
         }
         return {name: value for name, value in tags.items() if value}
@@ -234,12 +258,13 @@ class Store:
         self._client.log_batch(run_id, params=params)
         return str(run_id)
 
-    def reopen_run(self, run: Run) -> str:
+    def resume_named(self, run: Run) -> str:
         """Open the run of this name again if there is one, else a new one; return its id."""
         from mlflow.entities import RunTag
 
-        named = f"attributes.run_name = '{run.name}'" + "".join(f" and tags.{k} = '{v}'" for k, v in run.tags.items())
-        earlier = self._client.search_runs([self._experiment(run.experiment)], named, max_results=1)
+        named = {"attributes.run_name": run.name} | {f"tags.{name}": value for name, value in run.tags.items()}
+        filters = " and ".join(f"{name} = {dumps(value, ensure_ascii=False)}" for name, value in named.items())
+        earlier = self._client.search_runs([self._experiment(run.experiment)], filters, max_results=1)
         if not earlier:
             return self.open_run(run)
         run_id = str(earlier[0].info.run_id)
@@ -248,7 +273,7 @@ class Store:
         self._client.update_run(run_id, status="RUNNING")
         return run_id
 
-    def take_up(self, run_id: str) -> bool:
+    def resume(self, run_id: str) -> bool:
         """Open a run again that did not end well; return whether the store has it.
 
         Raises:
