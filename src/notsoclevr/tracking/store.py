@@ -399,6 +399,7 @@ class Store:
             model_id = find_network(self._client, run_id)
             assert model_id
             number = self._client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id).version
+            # as a server does by itself, and the client of a database does not
             self._client.set_logged_model_tags(model_id, {VERSIONS: dumps([{"name": name, "version": number}])})
         self._client.set_registered_model_alias(name, ALIAS, number)
 
