@@ -74,7 +74,7 @@ def chosen_of(model: str) -> list[Row]:
 
 def test_what_the_searches_found() -> None:
     exact, all_seeds, corner, uniform, pruned, penalties = [], [], [], [], [], []
-    for model in ("coordconv_classifier", "coordconv_painter"):
+    for model in ("coordconv_classifier", "coordconv_painter", "coordconv_regressor"):
         rows = trials_of(model)
         first = [row for row in rows if row["seed"] == "1000"]
         exact.append(f"{sum(map(is_exact_on_validation, first))} of {len(first)}")
@@ -83,13 +83,16 @@ def test_what_the_searches_found() -> None:
         corner.append(sum(row["uniform_validation_exact"] == "1.0" for row in missed))
         uniform.append(len(missed) - corner[-1])
         pruned.append(sum(row["state"] == "pruned" for row in missed))
-        penalties += [row["optimizer"] == "adam" for row in first if row["adam_penalty"]]
+        if model != "coordconv_regressor":
+            penalties += [row["optimizer"] == "adam" for row in first if row["adam_penalty"]]
         assert len(chosen_of(model)) == 15
         assert all(map(is_exact_on_validation, chosen_of(model)))
-    assert "{} recipes for the classifier and {} for the painter".format(*exact) in FINDINGS
-    assert "with all five seeds that a trial may get, {} and {} do".format(*all_seeds) in FINDINGS
-    assert "{} of the classifier's and {} of the painter's miss the hidden corner alone".format(*corner) in FINDINGS
-    assert "{} and {} miss validation positions of uniform, and {} and {} of".format(*uniform, *pruned) in FINDINGS
+    assert "{} recipes for the classifier, {} for the painter and {} for the regressor".format(*exact) in FINDINGS
+    assert "with all five seeds that a trial may get, {}, {} and {} do".format(*all_seeds) in FINDINGS
+    said = "{} of the classifier's, {} of the painter's and {} of the regressor's miss the hidden corner alone"
+    assert said.format(*corner) in FINDINGS
+    said = "{}, {} and {} miss validation positions of uniform, and {}, {} and {} of"
+    assert said.format(*uniform, *pruned) in FINDINGS
     assert f"Adam was tried in {sum(penalties)} of the {len(penalties)} trials that could" in FINDINGS
 
 
@@ -112,6 +115,16 @@ def test_what_the_searches_found_for_baselines() -> None:
     lost = [row for row in rows if row["trial"] == "47"]
     assert len(lost) == 6
     assert all(row["uniform_validation_exact"] == "1.0" for row in lost)
+
+
+def test_how_far_the_search_of_the_strided_regressor_is() -> None:
+    rows = trials_of("strided_regressor")
+    assert {row["seed"] for row in rows} == {"1000"}
+    uniform = sum(row["uniform_validation_exact"] == "1.0" for row in rows)
+    said = f"of the {len(rows)} recipes tried for the strided regressor, {uniform} answer all validation positions of"
+    assert said in FINDINGS
+    corner = max(float(row["quadrant_validation_exact"] or 0) for row in rows)
+    assert f"None gets more than {percent(corner)} of the hidden corner." in FINDINGS
 
 
 def is_exact_on_validation(row: Row) -> bool:

@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from notsoclevr.errors import StudyError
+from notsoclevr.models import MODELS
 from notsoclevr.studies import rows as tables
 from notsoclevr.studies.rows import load_rows, load_table, make_row, save_rows, save_summary, summarise, to_frame
 from notsoclevr.studies.spec import Study, load_study
+from notsoclevr.tasks import TASKS
 
 from ..conftest import ROOT
 from .toy import BLOCK, PERFECT, make_study
@@ -57,13 +59,19 @@ def test_every_committed_row_is_found_and_written_again_as_it_is(tmp_path: Path,
     assert copy.results.read_text().splitlines()[0] == study.results.read_text().splitlines()[0]
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "studies" / "search").glob("*/recipe.yaml")), ids=lambda path: path.parent.name
-)
-def test_params_has_the_recipes_that_the_searches_chose(path: Path) -> None:
-    chosen = yaml.safe_load(path.read_text())["models"]
-    models = yaml.safe_load((ROOT / "params.yaml").read_text())["models"]
-    assert chosen == {model: models[model] for model in chosen}
+@pytest.mark.parametrize("task", TASKS)
+def test_params_has_the_recipes_that_the_searches_of_a_task_chose(task: str) -> None:
+    """Once all of them have ended."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    models = [model for model in params["matrix"]["model"] if MODELS[model].task == task]
+    paths = [ROOT / "studies" / "search" / model / "recipe.yaml" for model in models]
+    if not all(path.exists() for path in paths):
+        assert task == "regression"  # whose searches are under way
+        return
+    chosen: dict[str, Any] = {}
+    for path in paths:
+        chosen |= yaml.safe_load(path.read_text())["models"]
+    assert chosen == {model: params["models"][model] for model in models}
 
 
 def test_rows_come_back_in_the_order_of_the_study(tmp_path: Path) -> None:
