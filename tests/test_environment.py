@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tomllib
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from .conftest import ROOT
+from .conftest import ROOT, inherited
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 LOCK = {package["name"]: package.get("version") for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
@@ -35,23 +34,32 @@ def test_conda_pins_the_same_under_pip() -> None:
 
 
 def test_make_works_whatever_the_name_of_the_clone(tmp_path: Path) -> None:
-    """In a folder that is set up, `make ui` has nothing to do but to open the store in it."""
+    """In a folder that is set up, `make ui` has nothing to do but to open the store in it, or to name the server."""
     clone = tmp_path / "a?b 100%#c"
     (clone / ".venv").mkdir(parents=True)
     (clone / "src" / "notsoclevr").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "uv.lock", "src/notsoclevr/pyproject.toml"):
         shutil.copy(ROOT / name, clone / name)
     (clone / ".venv" / "synced").touch()
-    shown = subprocess.run(
-        ["make", "--no-print-directory", "--dry-run", "ui"], cwd=clone, capture_output=True, text=True, check=False
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert 'mlflow ui --backend-store-uri "${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"' in shown.stdout
-    server = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
-    shown = subprocess.run(
-        ["make", "--silent", "ui"], cwd=clone, env=os.environ | server, capture_output=True, text=True
-    )
-    assert (shown.returncode, shown.stdout) == (0, "the runs are at http://127.0.0.1:9\n")
+    mlflow = clone / ".venv" / "bin" / "mlflow"
+    mlflow.parent.mkdir()
+    mlflow.write_text('#!/bin/sh\necho mlflow "$@"\n')
+    mlflow.chmod(0o755)
+    for server, says in (
+        ({}, "mlflow ui --backend-store-uri sqlite:///mlflow.db"),
+        ({"MLFLOW_TRACKING_URI": "sqlite:///own.db"}, "mlflow ui --backend-store-uri sqlite:///own.db"),
+        ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "the runs are at http://127.0.0.1:9"),
+    ):
+        shown = subprocess.run(
+            ["make", "--silent", "ui"],
+            cwd=clone,
+            env=inherited() | server,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout == f"{says}\n"
 
 
 def test_stages_need_no_installed_script() -> None:

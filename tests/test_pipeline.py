@@ -212,7 +212,7 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     params = (clone / "params.yaml").read_text()
     change(clone, "coordconv_regressor", epochs=10_000)  # not over before it is stopped
     (clone / ".dvc" / "tmp" / "rwlock").write_text("")  # as a `dvc repro` killed while it wrote it leaves it
-    command = [sys.executable, "-m", "notsoclevr", "pipeline", "--models", "coordconv_regressor"]
+    command = [sys.executable, "-m", "notsoclevr", "pipeline"]
     environment = os.environ | {
         "PYTHONPATH": str(clone / "src"),
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
@@ -230,10 +230,13 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     done = run(clone, "dvc", "repro").stdout
     stages = [line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")]
     assert stages == ["train@coordconv_regressor-quadrant", "evaluate"]
+    again = run(clone, "notsoclevr", "pipeline", "--jobs", "2", "--models", "coordconv_regressor")
+    assert "Running stage" not in again.stdout
+    assert (
+        "cells differ from the commit, as may be on another kind of processor, see `dvc metrics diff`" in again.stdout
+    )
+    assert "deconv_classifier-uniform (missing), deconv_painter-quadrant (another recipe." in again.stdout
     assert status(clone) == set()
-    said = pipeline.differences(clone)
-    assert "cells differ from the commit, as may be on another kind of processor, see `dvc metrics diff`" in said
-    assert "deconv_classifier-uniform (missing), deconv_painter-quadrant (another recipe." in said
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -348,3 +351,8 @@ def test_mlflow_run_is_one_run(clone: Path) -> None:
     assert only.data.params["optimizer"] in ("adam", "adamw")
     assert "test_exact" in only.data.metrics
     assert (clone / "outputs" / "coordconv_regressor-uniform" / "model.keras").exists()
+
+    failed = run(clone, "mlflow", "run", ".", "--env-manager", "local", "-P", "model=nobody", check=False)
+    assert failed.returncode != 0
+    assert sum("notsoclevr: " in line for line in failed.stderr.splitlines()) == 1
+    assert sorted(one.info.status for one in tracked(clone)) == ["FAILED", "FINISHED"]

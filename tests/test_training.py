@@ -123,11 +123,12 @@ def test_weight_decay_is_decoupled_in_adamw_and_a_penalty_in_adam() -> None:
 
 @pytest.mark.parametrize("model", ["coordconv_classifier", "pooled_regressor"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("size", [32, 13])
 def test_a_step_in_parts_is_the_step_of_the_whole_batch(
-    model: str, optimizer: str, small: SplitDataset, monkeypatch: pytest.MonkeyPatch
+    model: str, optimizer: str, size: int, small: SplitDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = experiment(model, optimizer=optimizer, weight_decay=0.01, scale_coordinates=True)
-    task, batch = asked.task, np.arange(13)  # three parts that are whole, and one that is not
+    task, batch = asked.task, np.arange(size)
     stepped = []
     for at_once in (None, 4):
         monkeypatch.setattr(training, "_examples_at_once", lambda network, at_once=at_once: at_once)

@@ -45,10 +45,11 @@ def test_a_seed_gives_the_same_after_another(where):
 
 
 def test_writes_a_row_a_training(where, monkeypatch, tmp_path):
-    """One network is trained; those after it get what it measured."""
+    """One network is trained, on discs; the others get what it measured."""
     monkeypatch.setattr(where, "PLACEMENTS", {"none": (), "fourth": (4,)})
-    measured = [*where.train("digit", "none", False, 0.01, (0,), images=64, epochs=1)]
-    monkeypatch.setattr(where, "train", lambda *_: measured)
+    (disc,) = where.train("disc", "fourth", True, 0.01, (0,), images=64, epochs=1)
+    measured = {"disc": disc, "digit": disc | {"seen_class": "0.500", "unseen_class": "0.250"}}
+    monkeypatch.setattr(where, "train", lambda task, *_: [measured[task]])
     rows = where.main(rates=(0.01,), seeds=(0,), images=64, epochs=1, path=tmp_path / "where.csv")
     with (tmp_path / "where.csv").open(newline="") as file:
         written = list(csv.DictReader(file))

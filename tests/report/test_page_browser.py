@@ -116,7 +116,8 @@ def test_the_slider_shows_the_snapshots_of_a_training(watched: Watched, written:
     assert np.argsort(ends).tolist() == np.argsort(costs).tolist()
 
 
-@pytest.mark.parametrize(("width", "mode"), [(390, "light"), (1280, "dark")])
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
 def test_it_fits_and_is_legible(browser: Browser, written: Written, mode: str, width: int) -> None:
     it = Watched(browser, viewport={"width": width, "height": 844}, color_scheme=mode, has_touch=width < 500)
     page = it.open(written[0])
