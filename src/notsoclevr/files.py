@@ -16,24 +16,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import getnode
 
 
 def unfinished_path(folder: Path, name: str, suffix: str = "") -> Path:
     """Return a path in `folder` for what this process has not finished, and clear what dead processes left there."""
     _clear(folder)
-    return folder / f".{name}.{socket.gethostname()}-{os.getpid()}.part{suffix}"
+    return folder / f".{name}.{host()}-{os.getpid()}.part{suffix}"
 
 
 def _clear(folder: Path) -> None:
     """Remove from a folder what processes of this host that are no more left unfinished there, as far as we may."""
-    ours = re.compile(rf"\..*\.{re.escape(socket.gethostname())}-(\d+)\.part.*", re.DOTALL)
+    ours = re.compile(rf"\..*\.{re.escape(host())}-(\d+)\.part.*", re.DOTALL)
     for path in folder.glob(".*.part*"):
-        if (found := ours.fullmatch(path.name)) and not _is_alive(int(found[1])):
+        if (found := ours.fullmatch(path.name)) and not is_alive(int(found[1])):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _is_alive(process: int) -> bool:
+def host() -> str:
+    """Return the name of this machine with the number of its network card: others may have the name, too."""
+    card = getnode()
+    made_up = card >> 40 & 1  # by Python, another one in each process, where there is no card
+    return socket.gethostname() if made_up else f"{socket.gethostname()}-{card:012x}"
+
+
+def is_alive(process: int) -> bool:
+    """Return whether this machine has a process of this number."""
     from psutil import pid_exists  # only here, since `--help` should come at once
 
     return bool(pid_exists(process))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,10 +14,9 @@ from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-from uuid import getnode
 
 from notsoclevr.errors import StudyError
-from notsoclevr.files import atomic_write
+from notsoclevr.files import atomic_write, host, is_alive
 from notsoclevr.tracking.artifacts import NOTE, find_network, log_data, log_images, log_network
 from notsoclevr.tracking.errors import StoreError
 from notsoclevr.tracking.feed import Feed, to_metrics
@@ -61,7 +59,7 @@ def connect(root: Path) -> Iterator[Store]:
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.ERROR)
     root = Path(os.environ.get("DVC_ROOT", root)).resolve()
-    uri = _from(root, os.environ.get("MLFLOW_TRACKING_URI", "")) or _embedded(root)
+    uri = _absolute(root, os.environ.get("MLFLOW_TRACKING_URI", "")) or _embedded(root)
     mlflow.set_tracking_uri(uri)
     try:
         try:
@@ -73,7 +71,7 @@ def connect(root: Path) -> Iterator[Store]:
         raise StoreError(uri, error) from error
 
 
-def _from(root: Path, uri: str) -> str:
+def _absolute(root: Path, uri: str) -> str:
     """Return a URI; a file of SQLite without a whole path is taken from the root, since a stage may run in a copy."""
     database = uri.removeprefix("sqlite:///")
     return uri if database in (uri, "") or database.startswith("/") else f"sqlite:///{root / database}"
@@ -109,11 +107,6 @@ def _git_commit(root: Path) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     except OSError:  # there is no git
         return ""
-
-
-def _host() -> str:
-    """Return the name of this host, which others may have too, with the number of its network card."""
-    return f"{socket.gethostname()}-{getnode():012x}"
 
 
 def _user() -> str:
@@ -178,11 +171,9 @@ class Store:
 
     def _close_abandoned(self) -> None:
         """Mark as killed the runs that are still running for processes of this host that are no more."""
-        from psutil import pid_exists
-
-        ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{_host()}'"
+        ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host()}'"
         for run in self._client.search_runs([each.experiment_id for each in self._experiments.values()], ours):
-            if not pid_exists(int(run.data.tags[PROCESS])):
+            if not is_alive(int(run.data.tags[PROCESS])):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _experiment(self, kind: str, about: str = "") -> str:
@@ -223,7 +214,7 @@ class Store:
             "mlflow.source.git.commit": _git_commit(self._root),
             "dvc.stage": os.environ.get("DVC_STAGE", ""),
             "dvc.experiment": os.environ.get("DVC_EXP_NAME", ""),
-            HOST: _host(),
+            HOST: host(),
             PROCESS: str(os.getpid()),
         }
         return {name: value for name, value in tags.items() if value}
@@ -292,9 +283,9 @@ class Store:
             return False
         origin = self._origin()
         ours = {name: origin[name] for name in (HOST, PROCESS)}
-        host, process = (run.data.tags.get(name) for name in ours)
+        there, process = (run.data.tags.get(name) for name in ours)
         # runs of processes that are no more were closed when the store was opened
-        if run.info.status == "RUNNING" and host == ours[HOST] and process != ours[PROCESS]:
+        if run.info.status == "RUNNING" and there == ours[HOST] and process != ours[PROCESS]:
             raise StudyError(f"process {process} is still logging its run {run_id}")
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in ours.items()])
         self._client.update_run(run_id, status="RUNNING")
