@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
+import weakref
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import accumulate
@@ -10,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from notsoclevr import training
 from notsoclevr.config import load
@@ -80,6 +83,24 @@ def test_only_the_training_set_is_trained_on(small: SplitDataset, full: Dataset)
     a, b = (training.train(experiment(), split, SHOWCASE[:1]) for split in (small, other_test))
     for x, y in zip(a.network.get_weights(), b.network.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def test_the_examples_leave_memory_after_the_training(small: SplitDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study trains hundreds of networks in one process."""
+    kept: list[weakref.ref[Any]] = []
+    constant = tf.constant
+
+    def note(value: Any, *arguments: Any, **keywords: Any) -> Any:
+        tensor = constant(value, *arguments, **keywords)
+        if np.size(value) > 220:  # of the examples, not of a graph
+            kept.append(weakref.ref(tensor))
+        return tensor
+
+    monkeypatch.setattr(tf, "constant", note)
+    training.train(experiment(epochs=1, warmup_epochs=0), small, SHOWCASE)
+    gc.collect()
+    assert len(kept) == 3  # two of the training set, one of the canvas
+    assert [tensor() for tensor in kept] == [None] * 3
 
 
 def rates(steps: int, **settings: Any) -> list[float]:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class Fit:
         history: One row per measured epoch, measured after it on the whole training set and test set: "epoch",
             "train_loss", "test_loss" and the means of the task's metrics, as "train_exact".
         epoch_seconds: Time each epoch trained, without what was measured after it.
-        outputs: Of the fitted network over the whole canvas, in the order of the dataset.
+        outputs: The outputs of the fitted network over the whole canvas, in the order of the dataset.
         snapshots: Predictions for the showcase squares before training and after each measured epoch,
             (1 + measured epochs, k, ...).
     """
@@ -209,12 +210,13 @@ def _step(
     """
     import tensorflow as tf
 
-    all_inputs, all_targets = tf.constant(inputs), tf.constant(targets)
+    examples = tf.constant(inputs), tf.constant(targets)
     weights = network.trainable_variables
     optimizer.build(weights)
     at_once = _examples_at_once(network)
 
-    def step(batch: Any) -> None:
+    # the examples are arguments: Keras's optimizers have TensorFlow keep the graph for good, and what it has captured
+    def step(all_inputs: Any, all_targets: Any, batch: Any) -> None:
         size = tf.size(batch)
 
         def add(first: Any, *sums: Any) -> Any:
@@ -231,9 +233,8 @@ def _step(
         _, *sums = tf.while_loop(lambda first, *_: first < size, add, [0, *zeros])
         optimizer.apply(sums, weights)
 
-    signature = [tf.TensorSpec([None], tf.int64)]
-    compiled: Callable[[npt.NDArray[Any]], None] = tf.function(step, input_signature=signature, autograph=False)
-    return compiled
+    signature = [*map(tf.TensorSpec.from_tensor, examples), tf.TensorSpec([None], tf.int64)]
+    return partial(tf.function(step, input_signature=signature, autograph=False), *examples)
 
 
 def _predict(network: keras.Model, inputs: Floats) -> Callable[[npt.NDArray[Any]], Floats]:
