@@ -180,12 +180,17 @@ def test_what_it_cost_to_get_to_a_share(root: Path) -> None:
         judge_one(root, a_test(**by_epoch, operations_until=0.3))
 
 
+def test_a_value_that_is_no_number_passes_nothing(root: Path) -> None:
+    """As of a training that diverged."""
+    fill(root, FAST, *[{"test_loss": float("nan")}] * 3)
+    assert judge_one(root, a_test(column="test_loss", at_least=-9)).verdict == "does not hold"
+
+
 @pytest.mark.parametrize(
     ("own", "other", "by", "bound", "verdict"),
     [
         (0.5, 0.0, "ratio", {"at_least": 10}, "holds"),  # infinitely more
         (0.0, 0.0, "ratio", {"at_least": 0}, "does not hold"),  # no answer
-        (float("nan"), 0.5, "difference", {"at_least": -9}, "does not hold"),
         (0.9, 0.8, "difference", {"at_least": 0.1}, "holds"),  # 0.09999999999999998
         (0.3, 0.2, "difference", {"at_least": None, "at_most": 0.1}, "holds"),
         (0.9, 0.8, "difference", {"at_least": 0.1001}, "does not hold"),

@@ -115,7 +115,9 @@ def test_tests_have_their_place_on_a_scale(root: Path) -> None:
     fill(root, SLOW, 0.2, 0.2, 0.2)
     slower = {"against": {"where": SLOW}, "by": "difference"}
     ratio = a_test(against={"where": SLOW}, by="ratio", at_least=None, at_most=10)
-    (record,) = claims.records(judge_all(root, critics=[claim_of(a_test(), a_test(**slower), ratio)]))
+    (record,) = claims.records(judge_all(root, critics=[claim_of(a_test(note="added later"), a_test(**slower), ratio)]))
+    assert record["measured"][0].endswith(": yes (added later)")
+    assert [test["note"] for test in record["tests"]] == ["added later", "", ""]
     plain, difference, times = record["tests"]
     assert (plain["quantity"], plain["value"]) == ("exact answers on the test set", "median 95 % (50 to 100 %)")
     assert (plain["needed"], plain["passes"]) == ("at least 90 %", True)

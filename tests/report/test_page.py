@@ -24,7 +24,14 @@ EVIL = "<script>alert('x')</script>"
 CLAIM = {"group": "paper", "id": "pooling", "source": "section 5", "statement": "max pooling is needed"}
 CLAIM |= {"published": "always", "seeds": "5"}
 SCALE = {"band": (99.95, 100.0), "rows": (25.0, 60.0), "at": 55.0}
-TEST = {"label": "", "quantity": "exact answers", "value": "median 0.5", "needed": "at least 1", "passes": False}
+TEST = {
+    "label": "",
+    "quantity": "exact answers",
+    "value": "median 0.5",
+    "needed": "at least 1",
+    "passes": False,
+    "note": "",
+}
 TEST |= {"scale": SCALE}
 STRIP = {"split": "quadrant", "model": MODELS["deconv_painter"], "dots": [(97.5, 43.0), (98.0, 57.0)], "words": "all"}
 STRIP |= {"perfect": "1 of 2", "share": 50.0, "interval": (1.26, 98.74)}
@@ -78,7 +85,7 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     cell = files.load(few / "coordconv_regressor-quadrant")
     monkeypatch.setitem(MODELS, EVIL, replace(cell.model, name=EVIL, title=EVIL, short=EVIL))
     cell.metrics["model"] = EVIL
-    test = TEST | dict.fromkeys(("label", "quantity", "value", "needed"), EVIL)
+    test = TEST | dict.fromkeys(("label", "quantity", "value", "needed", "note"), EVIL)
     claim = dict.fromkeys(CLAIM, EVIL) | {"group": "paper", "measured": [EVIL], "missing": [EVIL], "tests": [test]}
     claims = [claim | {"verdict": "holds"}, claim | {"verdict": "not tested"}]
     missing = Missing(model="pooled_regressor", split="quadrant", reason=f"damaged: {EVIL}")
@@ -97,7 +104,7 @@ def test_claims_and_seeds_are_shown_when_there_are_any(few: Path, tmp_path: Path
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "Over seeds" not in page
     assert "What was claimed" not in page
-    holds = TEST | {"passes": True, "value": "7 px", "scale": SCALE | {"rows": None, "at": None}}
+    holds = TEST | {"passes": True, "value": "7 px", "note": "added later", "scale": SCALE | {"rows": None, "at": None}}
     claims = [
         CLAIM | {"verdict": "holds in part", "measured": [], "missing": [], "tests": [holds, TEST]},
         CLAIM
@@ -113,7 +120,7 @@ def test_claims_and_seeds_are_shown_when_there_are_any(few: Path, tmp_path: Path
         == page.count('class="at" style="left: 55.0%"')
         == 2
     )
-    assert "exact answers, 7 px; needed at least 1: <b>yes</b>" in page
+    assert "exact answers, 7 px; needed at least 1: <b>yes</b> (added later)" in page
     assert "The paper: section 5. Seeds of an experiment: 5." in page
     assert '<b class="ruling holds-in-part">holds in part</b>' in page
     assert '<span class="holds-in-part" style="flex-grow: 1"><b>1</b> hold in part</span>' in page

@@ -30,7 +30,7 @@ class Side:
 
     Args:
         statistic: What they come to; None if too many of them are missing.
-        values: Of the finished rows.
+        values: The values of the finished rows.
         seeds: The fewest that an experiment of them has finished with; None where there are no seeds.
         missing: The experiments without a row: `experiment`, `seed` and `missing` of `Source.table`.
     """

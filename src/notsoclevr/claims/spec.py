@@ -42,7 +42,7 @@ class Against:
         study: Where they are.
         where: Which they are; it replaces that of the test, it does not add to it.
         column: What to look at.
-        statistic: Of the values.
+        statistic: The statistic of the values.
     """
 
     __pydantic_config__ = FORBID
@@ -60,8 +60,8 @@ class Test:
     Args:
         study: Where the rows are: a folder of studies/, "search" or "ramps".
         where: Which they are: columns to a value or a list of values, all of which must be there.
-        statistic: Of the values of all those rows; "share_perfect" is the share of runs that ended perfect, with every
-            example of the training set and the test set answered exactly.
+        statistic: The statistic of the values of all those rows; "share_perfect" is the share of runs that ended
+            perfect, with every example of the training set and the test set answered exactly.
         column: What to look at; none with "share_perfect". Never perfect counts as perfect after infinite time.
         within_epochs: Only with "test_exact_by_epoch", of which the best share counts: the best within so many epochs.
         operations_until: Only with "test_exact_by_epoch": a share. What counts are then the operations that training
@@ -71,6 +71,7 @@ class Test:
         at_least: Least value that passes.
         at_most: Greatest.
         seeds: Seeds that every experiment must have finished with before the test says anything.
+        note: What a reader has to know of the test, as that it was added when its rows were known.
     """
 
     __pydantic_config__ = FORBID
@@ -87,6 +88,7 @@ class Test:
     at_least: Bound | None = None
     at_most: Bound | None = None
     seeds: Count = 1
+    note: Words | None = None
 
     def __post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:

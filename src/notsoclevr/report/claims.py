@@ -41,7 +41,7 @@ def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
         Texts, by these names: group, id, source, statement, published; measured, a list of what the rows say to each
         test; seeds, the fewest that an experiment has, from test to test, "" where there are none; verdict; missing, a
         list of the experiments that have no row. And tests, one record per test of a claim with a verdict, to be drawn:
-        label, quantity, value, needed, passes, and scale as `notsoclevr.report.scales.scale` has it.
+        label, quantity, value, needed, passes, note, and scale as `notsoclevr.report.scales.scale` has it.
     """
     return [
         {
@@ -70,6 +70,7 @@ def _tests(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             "value": _value(finding).removeprefix(", ").strip(),
             "needed": _bound(finding.test),
             "passes": finding.passes,
+            "note": _note(finding.test),
             "scale": scale(finding, is_share=_is_share(finding.test)),
         }
         for label, finding in zip(labels, findings, strict=True)
@@ -104,7 +105,12 @@ def _finding(finding: Finding) -> str:
     """Return as "exact answers on the test set, median 98 % (96 to 98 %), needed at least 99.95 %: no"."""
     test, rival = finding.test, _rival(finding.test)
     value = _value(finding) or (f", {rival}" if rival else "")
-    return f"{_quantity(test, test.column)}{value}, needed {_bound(test)}: {PASSES[finding.passes]}"
+    note = f" ({note})" if (note := _note(test)) else ""
+    return f"{_quantity(test, test.column)}{value}, needed {_bound(test)}: {PASSES[finding.passes]}{note}"
+
+
+def _note(test: Test) -> str:
+    return flat(test.note or "")
 
 
 def _quantity(test: Test, column: str | None) -> str:
