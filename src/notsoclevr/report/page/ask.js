@@ -110,6 +110,7 @@ if ($("#asker")) {
     if (!cell) {
       $("svg", picker).replaceChildren();
       paint(canvas, dark);
+      for (const part of $$("#asked-place > *")) part.textContent = "";
       $("#asked-words").textContent = "The network of this split is not there.";
       return;
     }

@@ -116,7 +116,7 @@ function onArrows(element, stepOf, move) {
   const ways = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
   element.addEventListener("keydown", (event) => {
     const way = ways[event.key];
-    if (!way) return;
+    if (!way || event.altKey || event.ctrlKey || event.metaKey) return; // with these they are the browser's
     event.preventDefault();
     move(...way.map((steps) => steps * stepOf(event)));
   });

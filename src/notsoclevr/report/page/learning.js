@@ -47,6 +47,7 @@ function showCurves() {
     const cells = cellsNow().filter((cell) => cell.task === panel.dataset.task);
     const chart = $(".chart", panel);
     chart.replaceChildren();
+    chart.setAttribute("aria-label", "no result");
     if (!cells.length) continue;
     const name = metricOf(panel.dataset.task);
     const metric = study.metrics[name];
@@ -81,12 +82,16 @@ function showCurves() {
       const done = epochsDone(cell);
       if (done) draw("circle", { r: 4, cx: at(cell, done - 1), cy: y(cell.history[`test_${name}`][done - 1]) }, line);
     }
-    chart.setAttribute("aria-label", `Curves of ${panel.dataset.task}, ${metric.heading} on the test set at the end: ` +
-      cells.map((cell) => `${cell.title} ${write(cell.history[`test_${name}`].at(-1))}`).join("; "));
+    chart.setAttribute("aria-label", `Curves of ${panel.dataset.task}, at the end on the test set: ` +
+      cells.map((cell) => `${cell.title} ${quantity(name, cell.history[`test_${name}`].at(-1))}`).join("; "));
   }
 }
 
+let turn = 0; // which of several calls under way is the last
+
 async function showSnapshots() {
+  const mine = ++turn;
+  const { split, square, moment } = state;
   $("#moment-out").textContent = `epoch ${state.moment}`;
   $("#moment").setAttribute("aria-valuetext", `epoch ${state.moment}`);
   for (const tile of $$("#learning .tile")) {
@@ -96,13 +101,14 @@ async function showSnapshots() {
     if (!cell) {
       svg.replaceChildren();
       paint(canvas, dark);
+      canvas.setAttribute("aria-label", "no result");
       $(".detail", tile).textContent = "no result";
       continue;
     }
     const done = epochsDone(cell);
-    const frames = await snapshots(cell, state.square);
-    if (done !== epochsDone(cell) || cell !== cellOf(tile.dataset.model)) return; // the slider has moved on
-    const place = cell.showcase[state.square];
+    const frames = await snapshots(cell, square);
+    if (mine !== turn) return; // a later choice has overtaken this one
+    const place = cell.showcase[square];
     const [row, column] = [MARGIN + Math.floor(place / POSITIONS), MARGIN + (place % POSITIONS)];
     svg.replaceChildren();
     if (!taskOf(cell).reach) cross(svg, row, column);
@@ -116,7 +122,7 @@ async function showSnapshots() {
     $(".detail", tile).textContent = when;
     canvas.setAttribute("aria-label", `${cell.title} on the square at ${point(row, column, 0)}: ${when}`);
   }
-  document.documentElement.dataset.snapshot = `${state.split} ${state.square} ${state.moment}`;
+  document.documentElement.dataset.snapshot = `${split} ${square} ${moment}`;
 }
 
 function showLearning() {
@@ -130,7 +136,9 @@ function showLearning() {
 
 async function listSquares() {
   const [cell] = cellsNow();
-  const isTest = await tests(state.split);
+  const { split } = state;
+  const isTest = await tests(split);
+  if (split !== state.split) return; // a later choice has overtaken this one
   $("#square").replaceChildren(...cell.showcase.map((place, k) => {
     const [row, column] = [MARGIN + Math.floor(place / POSITIONS), MARGIN + (place % POSITIONS)];
     return new Option(`${point(row, column, 0)} (${isTest[place] ? "test" : "trained on"})`, k);
@@ -153,14 +161,12 @@ function stop() {
   clearInterval(playing);
   playing = 0;
   $("#play").textContent = "Play";
-  $("#play").setAttribute("aria-pressed", "false");
 }
 $("#play").addEventListener("click", () => {
   if (playing) return stop();
   const slider = $("#moment");
   if (state.moment >= +slider.max) state.moment = 0;
   $("#play").textContent = "Pause";
-  $("#play").setAttribute("aria-pressed", "true");
   playing = setInterval(() => {
     state.moment = Math.min(+slider.max, state.moment + Math.max(1, Math.round(slider.max / 60)));
     slider.value = state.moment;
