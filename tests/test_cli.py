@@ -82,6 +82,10 @@ WRONG = {
     ("pipeline", "--epochs", "2", "--jobs", "2"): "--jobs and --epochs",
     ("pipeline", "--jobs", "0"): "0 is not in the range x>=1",
     (*TRAIN, "--threads", "0"): "0 is not in the range x>=1",
+    ("study", "params.yaml", "--scheduler", ""): "--scheduler is empty",
+    ("study", "params.yaml", "--workers", "2", "--scheduler", "tcp://127.0.0.1:9"): "give one of the two",
+    ("search", "studies/search/nobody"): "nobody is no model; the folder takes the name of one: coordconv_classifier, ",
+    ("search",): "Missing argument",
     ("dance",): "dance",
     ("--root", "/nowhere", "generate"): "/nowhere",
 }

@@ -283,10 +283,33 @@ def test_logging_that_is_stopped_leaves_no_half_of_a_run(home: Path, monkeypatch
 
 def test_two_drivers_do_not_run_one_study(home: Path) -> None:
     path = write_study(home, BLOCK)
-    with FileLock(path.with_name(".study.lock")):
-        done = run_command(home, "study", str(path))
-    assert done.returncode == 1
-    assert "another process is running this study" in done.stderr
+    with (
+        FileLock(path.with_name(".study.lock")),
+        pytest.raises(StudyError, match="another process is running this study") as error,
+    ):
+        engine.run_study(home, load_study(path, home), workers=1, scheduler=None)
+    assert error.value.exit_status == 1
+
+
+def test_what_has_ended_is_not_lost_when_the_user_stops() -> None:
+    """It ended while the driver was busy with the row before it."""
+
+    class Ended:
+        def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+            callback(self)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    pending = clusters.Pending(stop)
+    futures: list[Any] = [Ended(), Ended()]
+    for future in futures:
+        pending.add(future)
+    found = []
+    with pytest.raises(KeyboardInterrupt):
+        for future in pending:
+            found.append(future)
+    assert found == futures
 
 
 Cluster = tuple[str, list[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
@@ -351,16 +374,3 @@ def test_a_scheduler_that_does_not_answer(home: Path, monkeypatch: pytest.Monkey
     assert error.value.exit_status == 1
     assert not study.results.exists()
     assert not (home / "mlflow.db").exists()
-
-
-def test_an_empty_address_is_no_address(home: Path) -> None:
-    done = run_command(home, "study", str(write_study(home, BLOCK)), "--scheduler", "")
-    assert done.returncode == 2
-    assert "--scheduler is empty" in done.stderr
-
-
-def test_workers_and_scheduler_exclude_each_other(home: Path) -> None:
-    path = write_study(home, BLOCK)
-    done = run_command(home, "study", str(path), "--workers", "2", "--scheduler", "tcp://127.0.0.1:9")
-    assert done.returncode == 2
-    assert "give one of the two" in done.stderr

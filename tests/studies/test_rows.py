@@ -66,8 +66,8 @@ def test_params_has_the_recipes_that_the_searches_of_a_task_chose(task: str) -> 
     models = [model for model in params["matrix"]["model"] if MODELS[model].task == task]
     paths = [ROOT / "studies" / "search" / model / "recipe.yaml" for model in models]
     if not all(path.exists() for path in paths):
-        assert task == "regression"  # whose searches are under way
-        return
+        assert task == "regression"
+        pytest.skip("the searches of regression are under way")
     chosen: dict[str, Any] = {}
     for path in paths:
         chosen |= yaml.safe_load(path.read_text())["models"]
@@ -96,7 +96,7 @@ def test_a_row_says_what_was_trained(tmp_path: Path) -> None:
 
 def test_a_table_has_numbers_for_what_was_measured_and_text_for_the_rest(tmp_path: Path) -> None:
     study = make_study(tmp_path, BLOCK | {"seed": 0, "split": "quadrant"})
-    save_rows(study, rows_of(study, train_exact=0.1 + 0.2, test_exact_by_epoch="0 0.5"))
+    save_rows(study, rows_of(study, train_exact=0.1 + 0.2, test_exact=0, test_exact_by_epoch="0 0.5"))
     table = load_table(study)
     assert tuple(table.columns) == tables.COLUMNS
     assert {str(table[name].dtype) for name in tables.NUMBERS} == {"float64"}
@@ -147,6 +147,9 @@ def test_a_new_model_changes_no_table_that_it_is_not_in(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         (",1.0,1.0,", ",1.0,much,", "line 2: test_exact is 'much', which is no number"),
+        (",1.0,1.0,", ",1.0,1.5,", "line 2: test_exact is '1.5', which is no share"),
+        (",1.0,1.0,", ",1.0,nan,", "line 2: test_exact is 'nan', which is no share"),
+        (",1.0,1.0,", ",,1.0,", "line 2: train_exact is '', which is no share"),
         (",0 1\n", ",0 one\n", "line 2: test_exact_by_epoch is '0 one', which is no number"),
         (",0.001,", ",0.002,", "line 2: was edited: its key is not that of its settings"),
         (",1.0,1.0,", ",1.0,", "line 2: was cut or edited"),

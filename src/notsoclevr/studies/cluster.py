@@ -71,7 +71,7 @@ def remote_cluster(address: str) -> Iterator[Client]:
     """Connect to a running cluster.
 
     Args:
-        address: Of its scheduler, as tcp://host:8786.
+        address: The address of its scheduler, as tcp://host:8786.
 
     Yields:
         A client.
@@ -131,9 +131,14 @@ class Pending:
         future.add_done_callback(self._ended.put)
 
     def __iter__(self) -> Iterator[Future[Any]]:
-        """Yield futures as they end, until none is left."""
+        """Yield futures as they end, until none is left or the user wants to stop: then those that have ended."""
         while self._left:
-            self._stop()
+            try:
+                self._stop()
+            except BaseException:
+                for _ in range(self._ended.qsize()):
+                    yield self._ended.get()
+                raise
             try:
                 future = self._ended.get(timeout=1)
             except Empty:

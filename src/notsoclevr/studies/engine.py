@@ -79,7 +79,7 @@ def _run_trainings(
     """Run experiments on a cluster, and keep and log the row of each as it ends.
 
     Args:
-        client: Of the cluster.
+        client: The client of the cluster.
         study: The study.
         trainings: Those of its experiments that are to be run.
         rows: Its rows by key, to be added to.

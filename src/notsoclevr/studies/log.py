@@ -22,9 +22,9 @@ class StudyLog:
 
     Args:
         root: The repository.
-        name: Of the study.
+        name: The name of the study.
         about: What it asks.
-        run_id: Of its run; empty if MLflow did not answer.
+        run_id: The id of its run; empty if MLflow did not answer.
         known: Digests of the children that it has.
     """
 
@@ -41,7 +41,7 @@ class Child:
 
     Args:
         digest: What it is known by: it is logged once.
-        name: Of its run.
+        name: The name of its run.
         params: What it was run with.
         tags: What it is found by.
         metrics: What was measured.
@@ -62,7 +62,7 @@ def open_log(root: Path, name: str, about: str, role: str, files: Sequence[Path]
 
     Args:
         root: The repository.
-        name: Of the study.
+        name: The name of the study.
         about: What it asks.
         role: "study" or "search".
         files: Those that are there in the end are kept with the run.
@@ -95,7 +95,7 @@ def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], No
     """Log the children that the run does not have yet.
 
     Args:
-        log: Of the run.
+        log: The log of the run.
         children: The children.
         stop: Called before each; what it raises ends the logging between two of them.
     """

@@ -75,7 +75,7 @@ def load_rows(path: Path) -> pd.DataFrame:
     rows: dict[str, Row] = {}
     for number, line in enumerate(lines, start=2):
         row = {name: line.get(name, "") for name in COLUMNS}
-        problem = find_no_number(row, MEASURED)
+        problem = find_no_number(row, MEASURED) or (None if row["error"] else _find_no_share(row))
         if fingerprint({name: row[name] for name in CONTENT}) != row["key"]:
             problem = "was edited: its key is not that of its settings"
         elif row["key"] in rows:
@@ -122,6 +122,14 @@ def find_no_number(row: Row, names: Iterable[str]) -> str | None:
     return None
 
 
+def _find_no_share(row: Row) -> str | None:
+    """Return what is wrong with the shares of exact answers, which every row without an error has; None if nothing."""
+    for name in ("train_exact", "test_exact"):
+        if not row[name] or not 0 <= float(row[name]) <= 1:
+            return f"{name} is {row[name]!r}, which is no share"
+    return None
+
+
 def own_rows(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the study's own experiments, in its order and under the names that it has for them now."""
     trainings = [training for training in study.trainings if training.key in rows.index]
@@ -153,7 +161,7 @@ def to_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         study: The study.
-        rows: Of its results.csv, as text.
+        rows: The rows of its results.csv, as text.
 
     Returns:
         One row per experiment that has run or failed, in the order of the study and under the names that it has for
@@ -176,7 +184,7 @@ def spread(name: str, values: pd.Series[float]) -> str:
     """Return the median of the values of a column, and in brackets the lowest and the highest if they differ.
 
     Args:
-        name: Of the column.
+        name: The name of the column.
         values: The values, at least one.
     """
     numbers = (values.median(), values.min(), values.max())

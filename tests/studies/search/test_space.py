@@ -13,7 +13,7 @@ from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.studies.search.space import settle
 
-from ...conftest import ROOT, run_command
+from ...conftest import ROOT
 from .toy import MODEL, SPACE, places, space_of, write_space
 
 
@@ -148,14 +148,6 @@ def test_what_another_model_has_too_is_no_setting_of_its_own(home: Path) -> None
     (folder / "space.yaml").write_text("space: {padding: [same, reflect]}", "utf-8")
     with pytest.raises(StudyError, match=r"space.padding is a setting of pooled_regressor too"):
         space_of(home, "strided_regressor")
-
-
-def test_a_folder_is_named_after_a_model(home: Path) -> None:
-    done = run_command(home, "search", "studies/search/nobody")
-    assert done.returncode == 2
-    assert "nobody is no model; the folder takes the name of one: coordconv_classifier, " in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert run_command(home, "search").returncode == 2
 
 
 def test_adam_has_a_penalty_and_no_decay_and_steps_no_warm_up(home: Path) -> None:

@@ -109,11 +109,11 @@ class _Run:
     """A configuration that is being trained with one seed.
 
     Args:
-        number: Of its trial.
-        seed: Of the trainings.
+        number: The number of its trial.
+        seed: The seed of the trainings.
         values: What was sampled.
         recipe: What this makes; None if no epoch of it is affordable.
-        operations: Of a training, or of an epoch if that is too much already.
+        operations: What a training costs, or an epoch if that is too much already.
         trial: Optuna's trial; None where it has ended, and where another seed than that of the search is trained.
         state: How it ended; None as long as it has not.
         trained: Something of it was trained by this process.

@@ -36,12 +36,12 @@ class TrialRow:
 
     Args:
         trial: Number of the trial that proposed it.
-        seed: Of the trainings.
+        seed: The seed of the trainings.
         state: "complete", "pruned" before its last training, or "failed".
         error: Why there is no more, in one line.
         values: What was sampled.
         recipe: The recipe that this makes; None if no epoch of it is affordable.
-        operations: Of a training.
+        operations: What a training costs.
         outcomes: By split, what was measured, as text.
     """
 
@@ -93,8 +93,8 @@ def trial_scores(space: Space, scores: Scores) -> dict[int, float]:
     It counts the seeds with which all was exact, and adds what the trial is worth with the last seed.
 
     Args:
-        space: Of the search.
-        scores: Of all rows; those of a trial with further seeds are there for as long as all was exact.
+        space: What is searched.
+        scores: The scores of all rows; a trial has more than one for as long as all was exact.
     """
     worth: dict[int, float] = {}
     for place, each in enumerate([space.seed, *space.more_seeds]):
@@ -114,8 +114,9 @@ def lowest_score(space: Space, scores: Scores, trial: int) -> float:
     """Return the lowest score of a trial over all seeds that it was trained with.
 
     Args:
-        space: Of the search.
-        scores: Of all rows. One of the last seeds with which it has failed does not count: it is trained again.
+        space: What is searched.
+        scores: The scores of all rows. One of the last seeds with which it has failed does not count: it is trained
+            again.
         trial: One that finished with its first seed.
     """
     found = {seed: score for (number, seed), score in scores.items() if number == trial}
@@ -130,8 +131,8 @@ def leader(space: Space, scores: Scores) -> tuple[int, float] | None:
     """Return the one of the best trials whose lowest score over all its seeds is highest; of equals, the earlier.
 
     Args:
-        space: Of the search.
-        scores: Of all rows. A trial that has not finished with all of the last seeds does not count.
+        space: What is searched.
+        scores: The scores of all rows. A trial that has not finished with all of the last seeds does not count.
 
     Returns:
         The trial and that score; None if no trial counts.
@@ -148,8 +149,8 @@ def may_be_best(space: Space, scores: Scores, before: int, operations: int) -> b
     """Return whether a trial that is exact with all seeds of a trial would be one of the best so far.
 
     Args:
-        space: Of the search.
-        scores: Of all rows.
+        space: What is searched.
+        scores: The scores of all rows.
         before: Number of the first trial of its round, up to which the others count.
         operations: What a training of it costs.
     """
@@ -163,7 +164,7 @@ def choose(space: Space, rows: Sequence[TrialRow]) -> Chosen:
     """Return the recipe that docs/protocol.md chooses: that of the `leader`.
 
     Args:
-        space: Of the search.
+        space: What is searched.
         rows: All rows.
 
     Raises:
@@ -248,8 +249,8 @@ def tabulate(space: Space, lines: Mapping[tuple[int, int], Mapping[str, str]]) -
     """Return what each trial answered with its first seed, one row per trial and split.
 
     Args:
-        space: Of the search.
-        lines: Of its trials.csv, see `load_lines`.
+        space: What is searched.
+        lines: The lines of its trials.csv, see `load_lines`.
 
     Returns:
         model, split, trial and seed as text; train_exact, and as test_exact the share of the validation positions, as

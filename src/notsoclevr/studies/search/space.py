@@ -60,7 +60,7 @@ class Setting:
     """A setting that is searched: a list of values, or a range.
 
     Args:
-        name: Of the setting.
+        name: The name of the setting.
         choices: The values; none of a range.
         low: Where a range begins; it is of whole numbers if both ends are.
         high: Where it ends.
@@ -138,15 +138,15 @@ class Space:
     """What a search tries, and how.
 
     Args:
-        folder: Of the search.
+        folder: The folder of the search.
         model: The model.
         trials: How many configurations are tried.
         random: How many of these are drawn at random, the first ones.
         together: How many of them are proposed at a time.
-        seed: Of the proposals and of the first trainings of every trial.
-        more_seeds: Of the further trainings of a trial, one after the other for as long as all is exact.
+        seed: The seed of the proposals and of the first trainings of every trial.
+        more_seeds: The seeds of the further trainings of a trial, one after the other for as long as all is exact.
         best: How many are trained again.
-        seeds: Of these trainings.
+        seeds: The seeds of these trainings.
         ceiling: Floating-point operations that a training may cost.
         splits: By the name of a split, the validation split inside its training set; trained on in this order.
         settings: What is searched.
@@ -217,7 +217,7 @@ def settle(space: Space, values: Mapping[str, Any], epoch_operations: int) -> Re
     """Return the recipe of a configuration, with as many epochs as its share of the ceiling allows, at least one.
 
     Args:
-        space: Of the search.
+        space: What is searched.
         values: The settings that were sampled, and the share of the ceiling.
         epoch_operations: What an epoch costs.
 
@@ -246,7 +246,7 @@ def load_space(folder: Path, root: Path) -> Space:
     """Load what a search tries.
 
     Args:
-        folder: Of the search, named after the model; it need not be there yet.
+        folder: The folder of the search, named after the model; it need not be there yet.
         root: The repository; its params.yaml has the settings that are not searched.
 
     Raises:
