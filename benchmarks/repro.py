@@ -55,9 +55,11 @@ def operations(clone):
 
 def timed(command, clone):
     """Run a command in a clone and return its seconds and those of the processors."""
-    path = f"{clone / '.venv' / 'bin'}:{os.environ['PATH']}"
+    # without the variables that would name a server, which would be timed too
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_"))}
+    own["PATH"] = f"{clone / '.venv' / 'bin'}:{os.environ['PATH']}"
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
-    subprocess.run(command, cwd=clone, check=True, capture_output=True, env=os.environ | {"PATH": path})
+    subprocess.run(command, cwd=clone, check=True, capture_output=True, env=own)
     seconds, after = perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -75,18 +77,8 @@ def seconds_to_perfect(clone, name):
     """Return the seconds from the start of a training on two threads to the line that says it is perfect."""
     model, split = name.split("-")
     out = clone / "outputs" / name
-    command = [
-        clone / ".venv/bin/notsoclevr",
-        "train",
-        "--model",
-        model,
-        "--split",
-        split,
-        "--threads",
-        "2",
-        "--out",
-        out,
-    ]
+    options = f"train --model {model} --split {split} --threads 2 --out".split()
+    command = [clone / ".venv/bin/notsoclevr", *options, out]
     begun = perf_counter()
     with subprocess.Popen(command, cwd=clone, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         for line in process.stderr:

@@ -195,7 +195,7 @@ def main(tasks=TASKS, rates=RATES, seeds=SEEDS, images=1536, epochs=6, path=None
             rows.append({**row, **metrics})
             print(*rows[-1].values(), flush=True)
     if path:
-        temporary = path.with_suffix(".csv.tmp")
+        temporary = path.with_name(".where.part.csv")  # which git ignores
         with temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, rows[0], lineterminator="\n")
             writer.writeheader()

@@ -19,6 +19,8 @@ MADE = {
     ],
     "make test-backends": [".venv-backends/synced"],
     "make bench": ["benchmarks/.layer.part.csv"],
+    "make example": ["examples/.part.txt"],
+    "make where": ["examples/.where.part.csv"],
     "make repro": [
         *(f"data/{name}.npz" for name in ("not_so_clevr", "uniform", "quadrant")),
         *(

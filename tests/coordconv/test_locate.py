@@ -35,7 +35,9 @@ def test_coordconv_locates_what_pooling_cannot(locate):
 
 def test_the_guide_has_the_numbers_that_were_measured():
     guide = " ".join((EXAMPLE.parents[1] / "docs" / "coordconv.md").read_text("utf-8").split())
-    for line in (EXAMPLE.parent / "locate.txt").read_text("utf-8").splitlines()[1:]:
+    _, *lines = (EXAMPLE.parent / "locate.txt").read_text("utf-8").splitlines()
+    assert len(lines) == 3
+    for line in lines:
         _, weights, seen, seen_spread, unseen, unseen_spread, _ = line.split()
         assert f"| {weights} | {seen} px {seen_spread} | {unseen} px {unseen_spread} |" in guide
     long = [line.split() for line in (EXAMPLE.parent / "locate_long.txt").read_text("utf-8").splitlines()[1:]]
