@@ -5,10 +5,11 @@ Axis order is stated here, once: spatial axes are numbered as arrays number them
 (column, row).
 
 Coordinates of your own, `layer(inputs, coordinates=...)`, take the place of those that a layer makes. They are a
-tensor (batch or 1, *spatial, d), or (batch or 1, d, *spatial) where that is the layer's data format: at every pixel
-of the input as many numbers as the layer has coordinate channels, d, which `radius` decides. The layer does not look
-into them: `order` and the meaning of the radius are those of whoever made them. Whole images, latitude and
-longitude, range and azimuth: scale them to about -1 to 1, as any input of a network.
+tensor (batch or 1, *spatial, d), or (batch or 1, d, *spatial) where that is the layer's data format, with d numbers
+for every pixel of the input. d is the number of coordinate channels of the layer: one for each spatial axis, and one
+more with `radius`. The layer uses the numbers as they are: it does not reorder them and computes no radius from them.
+Scale them to about -1 to 1, as any input of a network, whether they are places in a whole image, latitude and
+longitude, or range and azimuth.
 """
 
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ def coordinate_grid(
             coordinates.
         order: `"ij"` from the first axis to the last, `"xy"` from the last to the first.
         data_format: `"channels_last"` or `"channels_first"`.
-        dtype: Of the result.
+        dtype: The dtype of the result.
 
     Returns:
         A tensor (1, *spatial_shape, d) or (1, d, *spatial_shape), d = rank + 1 with the radius, else rank.

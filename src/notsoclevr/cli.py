@@ -136,8 +136,8 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the files. By default results/<model>-<split>, or outputs/<model>-<split> for what is no cell of "
-    "the comparison or not as params.yaml has it.",
+    help="Folder for the files. By default results/<model>-<split>, or outputs/<model>-<split> if that is no cell of "
+    "the comparison or if a seed or a setting is given.",
 )
 @click.option(
     "--threads",

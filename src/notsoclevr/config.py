@@ -1,4 +1,4 @@
-"""params.yaml to frozen settings: the only reader of YAML, and how a setting is refused."""
+"""Read params.yaml into frozen settings: the only reader of YAML, and how a setting is refused."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Config:
     """Everything that a person may want to change.
 
     Args:
-        seed: Of the initial weights and the order of the examples, in every cell.
+        seed: The seed of the initial weights and of the order of the examples, in every cell.
         splits: The splits by name.
         models: Recipe of each model, by name.
         cells: Model and split of every cell of the comparison, in the order in which they are shown.
@@ -239,7 +239,7 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path | str) -> C
     """Return what params.yaml says, checked.
 
     Args:
-        content: Of params.yaml; it is left as it is.
+        content: The content of params.yaml; it is not changed.
         overrides: As in `load`.
         path: The file that a mistake stands in, and where in it if need be, for the message.
 

@@ -1,4 +1,4 @@
-"""Evaluation: outputs of a network to metrics, and the metrics of several cells to the best of them."""
+"""Compute metrics from the outputs of a network, and find the best of several cells."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def score(experiment: Experiment, canvas: Canvas, outputs: Floats) -> dict[str, 
     Args:
         experiment: What the network was trained for; the loss is that which it was trained with.
         canvas: The examples that the outputs belong to.
-        outputs: Of the network, (n, ...).
+        outputs: The outputs of the network, (n, ...).
 
     Returns:
         The loss and the mean of each metric of the task on both sets: "train_loss", "test_exact" and so on.
@@ -75,7 +75,7 @@ def summarise(
     Args:
         experiment: What was trained.
         canvas: The examples.
-        outputs: Of the fitted network, (n, ...).
+        outputs: The outputs of the fitted network, (n, ...).
         history: One row per measured epoch: "epoch", "train_exact", "test_exact" and more.
         network: The fitted network.
     """
@@ -99,8 +99,8 @@ def summarise(
 def best(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return the metrics of the cell whose network is the best at a task.
 
-    That is a network of the model that is exact on most of the test sets, or of the smaller one among equals, and of
-    its networks the one that was trained on the split that is hardest for all models.
+    The best model has the highest mean share of exact answers on its test sets, and among equals the fewest weights.
+    Of its networks, it is the one trained on the split where all models together have the lowest share.
 
     Args:
         cells: Metrics of the cells of one task: "model", "split", "test_exact" and "parameters" of each.

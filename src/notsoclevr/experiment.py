@@ -21,7 +21,7 @@ class Experiment:
     Args:
         model: A key of `notsoclevr.models.MODELS`; it implies the task.
         split: The split, with its arguments.
-        seed: Of the initial weights and of the order of the examples.
+        seed: The seed of the initial weights and of the order of the examples.
         recipe: How the model is built and trained.
     """
 

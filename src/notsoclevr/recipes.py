@@ -33,7 +33,7 @@ class Recipe:
             ReLU) instead of pixels, 0 to 63. A rescaling as its first or last layer converts them.
         kernel_initializer: "he_normal", as in the paper's code, or "glorot_uniform", Keras's own default.
         optimizer: "adamw" decays the weights themselves; "adam" adds the decay to the loss, as an L2 penalty on the
-            kernels, which is what the paper and the tutorial do.
+            kernels, as in the paper.
         learning_rate: The highest one of the schedule.
         beta_2: How slowly the optimizer forgets the size of earlier gradients: over 1 / (1 - beta_2) steps. Keras's
             own is 0.999, the paper's 0.99.
@@ -69,11 +69,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoordConvRecipe(Recipe):
-    """A network of convolutions that may be told where they are.
+    """The recipe of a convolutional network that may have CoordConv layers.
 
     Args:
-        coordinate_layers: The convolutions that are: "first" and "every" one are CoordConv, with "none" all are plain.
-        radius: They are told the distance from the centre too.
+        coordinate_layers: Which convolutions are CoordConv layers: the "first", "every" one or "none".
+        radius: Whether the CoordConv layers get the distance from the centre too.
     """
 
     coordinate_layers: Literal["none", "first", "every"]

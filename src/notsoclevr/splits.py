@@ -5,7 +5,8 @@ A split is a frozen dataclass that holds its arguments and can be called:
     Uniform(train_share=0.8, seed=0)(generate())               -> 2,509 training and 627 test examples, at random
     Quadrant(corner="lower_right", boundary=32)(generate())    -> 2,352 and 784: one corner is never trained on
 
-Its `name` is its section in params.yaml. To add a split, add a class and its section.
+Its `name` is its section in params.yaml. To add a split, add a class, its entry in `SPLITS`
+and its section.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Uniform(Split):
     Args:
         train_share: Share of the examples in the training set, between 0 and 1; the paper and the tutorial say 0.8,
             their code draws 0.755 and 0.75.
-        seed: Of the draw.
+        seed: The seed of the draw.
     """
 
     name: ClassVar[str] = "uniform"

@@ -25,7 +25,7 @@ Loss = Callable[[], "keras.losses.Loss"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A value that every answer has.
+    """A metric: one number for every answer.
 
     Args:
         name: Its key in files; there the training set's mean is train_<name>, the test set's test_<name>.
@@ -80,15 +80,15 @@ class Task:
         target: The images of the dataset that show the right answer, a field of `Dataset`.
         metric: The metric beside "exact", which every task has: how far from right an answer is, a key of METRICS.
         more_metrics: Further keys of METRICS.
-        inputs: Dataset to what the network is given, float32 (n, ...).
-        targets: Dataset to what the loss compares with, (n, ...).
+        inputs: Returns what the network is given for a dataset, float32 (n, ...).
+        targets: Returns what the loss compares the outputs with, (n, ...).
         losses: Losses of a batch by name; the first is the task's own, a recipe with a `loss` may choose another.
-        predictions: Outputs of the network to predictions.
-        measure: Dataset and outputs of the network to one value per example of each metric, arrays (n,); "exact" is
-            bool: the whole answer is right.
+        predictions: Returns the predictions that outputs of the network stand for.
+        measure: Returns the metrics of the outputs of the network for a dataset, arrays (n,), one value per example;
+            "exact" is bool: the whole answer is right.
         activation: What makes probabilities of the outputs of the network, by its Keras name; None for points.
         relative: Images are shown relative to their most likely pixel, which alone is the answer.
-        points: Outputs of the network to the points (row, column) that it names, (n, 2); None if it names none.
+        points: Returns the points (row, column) that outputs of the network name, (n, 2); None if they name none.
     """
 
     question: str

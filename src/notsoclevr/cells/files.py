@@ -193,7 +193,7 @@ def save_run(directory: Path, run_id: str | None, digest: str) -> None:
 
     Args:
         directory: Where to.
-        run_id: Of the MLflow run; None if there is none.
+        run_id: The id of the MLflow run; None if there is none.
         digest: Fingerprint of the results in the folder: those of another training are not that run's.
     """
     with atomic_write(directory / "run.json") as path:

@@ -36,7 +36,7 @@ def measured(row: Row, seconds: float) -> list[Point]:
     """Return what was measured after an epoch.
 
     Args:
-        row: Of the history.
+        row: A row of the history.
         seconds: Training time of all epochs so far.
     """
     step = int(row["epoch"])

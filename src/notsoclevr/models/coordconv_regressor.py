@@ -19,7 +19,7 @@ class CoordConvRegressorRecipe(CoordConvRecipe):
 
     Args:
         pixel_value: Brightness of the lit pixel as the first convolution sees it; in the data it is 1.
-        activation: Of the hidden layers; the paper's code has none, "linear".
+        activation: The activation of the hidden layers; the paper's code has none, "linear".
         pooling: What the canvas is reduced to a point with.
         separate_coordinates: The coordinates have a filter of 1x1 of their own, the paper's footnote 2.
     """

@@ -17,7 +17,8 @@ class DeconvPainterRecipe(DeconvRecipe):
     """Transposed convolutions that paint.
 
     Args:
-        loss: Of a pixel: "cross_entropy" of a logit, or "squared_error" of the output itself. The paper tried both.
+        loss: The loss of a pixel: "cross_entropy" of a logit, or "squared_error" of the output itself. The paper tried
+            both.
     """
 
     loss: Literal["cross_entropy", "squared_error"]

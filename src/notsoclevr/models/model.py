@@ -25,9 +25,9 @@ class Model:
         short: The same where the task is said already.
         task: The task it is made for, a key of `notsoclevr.tasks.TASKS`.
         recipe: The class that its section of params.yaml is read into.
-        build: Recipe to an untrained network.
+        build: Returns an untrained network for a recipe.
         coordinates: Whether its convolutions are told where on the canvas they are: CoordConv, or a baseline of it.
-        colour: Of its lines in figures.
+        colour: The colour of its lines in figures.
     """
 
     name: str

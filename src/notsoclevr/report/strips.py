@@ -15,7 +15,7 @@ def strips(runs: pd.DataFrame | None) -> list[dict[str, Any]]:
     """Return the runs of the study over seeds, one strip per model and split.
 
     Args:
-        runs: Of the study `seeds`, none of which failed; they differ in model, split and seed.
+        runs: Runs of the study `seeds`, none of which failed; they differ in model, split and seed.
 
     Returns:
         Records with split and model, its entry; dots, places (across, down) in hundredths, across by how much of the
@@ -46,7 +46,7 @@ def apart(values: pd.Series[float], room: float, step: float) -> pd.Series[float
     """Return where dots stand across their line, from its middle, so that those of equal values hide no other.
 
     Args:
-        values: Of the dots, along the line.
+        values: The values of the dots, along the line.
         room: What those of one value may take.
         step: Between two of them, if there is room.
     """

@@ -25,7 +25,7 @@ def to_metrics(
     Args:
         points: The points.
         begun: When their run began, in milliseconds.
-        model_id: Of the network that the run ends with, if it is logged already.
+        model_id: The id of the network that the run ends with, if it is logged already.
         digests: MLflow's fingerprints of datasets, by name.
     """
     from mlflow.entities import Metric
@@ -51,8 +51,8 @@ class Feed:
     there is anything to send, and the process cannot end before that.
 
     Args:
-        client: Of the store.
-        run_id: Of the run.
+        client: The client of the store.
+        run_id: The id of the run.
     """
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:

@@ -21,7 +21,7 @@ class Run:
         name: Its name.
         params: What it is run with.
         tags: What it is found by.
-        description: Of the run, in Markdown.
+        description: What the run is, in Markdown.
         parent: Id of the run that it is a part of.
     """
 

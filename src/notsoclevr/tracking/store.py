@@ -376,7 +376,7 @@ class Store:
         Args:
             experiment: The registered model is named after it.
             run_id: The run, which has logged a network.
-            description: Of the registered model.
+            description: What the registered model is.
         """
         name = NAME.format(experiment)
         if not self._client.search_registered_models(f"name = '{name}'"):
