@@ -71,13 +71,6 @@ def test_the_changelog_has_this_version() -> None:
     assert versions[:2] == ["Unreleased", PROJECT["version"]]
 
 
-def test_links_of_the_pages_lead_somewhere() -> None:
-    for name in ("CONTRIBUTING.md", "CHANGELOG.md", "docs/team.md", "docs/studies.md", "data/README.md"):
-        page = ROOT / name
-        for link in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
-            assert link.startswith("https://") or (page.parent / link).exists(), f"{name}: {link}"
-
-
 def test_contributing_names_targets_that_exist() -> None:
     named = re.findall(r"\bmake ([a-z-]+)", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
     assert named and set(named) - {"and"} <= set(TARGETS)

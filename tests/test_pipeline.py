@@ -9,13 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
-from time import perf_counter, sleep
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -24,6 +21,7 @@ from mlflow import MlflowClient
 from notsoclevr import pipeline
 
 from .conftest import ROOT, inherited, shrink, store_uri
+from .soak.processes import strays, wait_until
 
 PIPELINE = ("mlflow", "run", ".", "-e", "pipeline", "--env-manager", "local")
 MODELS = ["coordconv_regressor", "deconv_painter"]  # to a point and to an image, with coordinates and without
@@ -218,11 +216,11 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
     }
     with subprocess.Popen(command, cwd=clone, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: len(runs_of(client)) == before + 1)
+        assert wait_until(lambda: len(runs_of(client)) == before + 1, 120)
         process.send_signal(signal.SIGINT)
         assert process.stderr and process.stderr.read().endswith("notsoclevr: stopped\n")
     assert process.returncode == 130
-    wait_until(lambda: not [each for each in psutil.process_iter(["cwd"]) if each.info["cwd"] == str(clone)])
+    assert wait_until(lambda: not strays(clone), 120)
     assert tracked(clone)[0].info.status == "KILLED"
     (clone / "params.yaml").write_text(params)
     assert status(clone) == {"train@coordconv_regressor-quadrant", "evaluate"}
@@ -237,13 +235,6 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     )
     assert "deconv_classifier-uniform (missing), deconv_painter-quadrant (another recipe." in again.stdout
     assert status(clone) == set()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
-    end = perf_counter() + seconds
-    while not condition():
-        assert perf_counter() < end
-        sleep(0.1)
 
 
 # A DVC that takes a while to end after its stage has.
@@ -272,7 +263,7 @@ def test_dvc_has_the_time_to_leave_its_files_whole(tmp_path: Path, number: int) 
     if number == signal.SIGTERM:
         command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
-        wait_until((tmp_path / "begun").exists)
+        assert wait_until((tmp_path / "begun").exists, 120)
         process.send_signal(number)
     assert process.returncode != 0
     assert (tmp_path / "whole").exists()

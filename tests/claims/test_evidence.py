@@ -28,11 +28,6 @@ def test_the_sources_are_the_studies_the_searches_and_the_ramps(root: Path) -> N
     ]
 
 
-def test_the_ramps_are_exact() -> None:
-    table = Sources(ROOT)["ramps"].table
-    assert dict(zip(table["task"], table["exact"], strict=True)) == {"regression": 1.0, "classification": 1.0}
-
-
 def test_trials_of_a_search_count_as_they_ended(root: Path) -> None:
     test = a_test(study="search", where={"model": "deconv_painter", "split": "quadrant"}, column=None)
     test |= {"statistic": "share_perfect", "at_least": 0.01}

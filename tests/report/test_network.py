@@ -41,8 +41,6 @@ def test_the_networks_that_are_told_where_they_are_have_16012_weights(written: W
 
 
 def test_weights_are_those_of_the_file(written: Written) -> None:
-    import keras
-
     cell = of(written, "coordconv_regressor")
     layers = [layer for layer in network.load(cell) if "kernel" in layer]
     trained = [layer for layer in keras.saving.load_model(cell.directory / "model.keras").layers if layer.weights]

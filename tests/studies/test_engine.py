@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ from notsoclevr.studies.rows import load_rows, make_row, save_rows, to_frame
 from notsoclevr.studies.spec import load_study
 
 from ..conftest import ROOT, run_command, store_uri
+from ..soak.kills import free_port
+from ..soak.processes import wait_until
 from .toy import DEADLY, run_toy_training, write_study
 
 MODEL = "coordconv_regressor"
@@ -65,7 +66,7 @@ def test_a_failure_is_a_row(home: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_study_runs_what_it_lacks_and_nothing_else(home: Path) -> None:
     path = write_study(home, BLOCK | {"seed": 0})
     study = load_study(path, home)
-    save_rows(study, to_frame([make_row(study.trainings[0], {"test_exact": 0.5})]))
+    save_rows(study, to_frame([make_row(study.trainings[0], {"train_exact": 1.0, "test_exact": 0.5})]))
     assert engine.run_study(home, study, workers=1, scheduler=None) == 0
     first = load_rows(study.results)
 
@@ -109,7 +110,11 @@ def test_rows_that_mlflow_does_not_know_are_logged_without_training(home: Path, 
 def test_an_experiment_that_works_at_last_is_logged_beside_its_failure(home: Path) -> None:
     study = load_study(write_study(home, BLOCK | {"seed": 0}), home)
     (asked,) = study.trainings
-    for row in [make_row(asked, {}, error="Boom"), make_row(asked, {"test_exact": 0.5}), make_row(asked, {}, "Boom")]:
+    for row in [
+        make_row(asked, {}, error="Boom"),
+        make_row(asked, {"train_exact": 1.0, "test_exact": 0.5}),
+        make_row(asked, {}, "Boom"),
+    ]:
         for _ in range(2):
             with log.open_log(home, study.name, study.about, "study", ()) as opened:
                 log.log_rows(opened, [row])
@@ -123,17 +128,10 @@ def test_a_store_that_does_not_answer_stops_no_study(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     study = load_study(write_study(home, BLOCK), home)
-    save_rows(study, to_frame(make_row(each, {"test_exact": 0.5}) for each in study.trainings))
+    save_rows(study, to_frame(make_row(each, {"train_exact": 1.0, "test_exact": 0.5}) for each in study.trainings))
     assert engine.run_study(home, study, workers=1, scheduler=None) == 0
     assert capsys.readouterr().err.count("the same command, run again later, logs what MLflow lacks") == 1
     assert study.summary.exists()
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 240) -> None:
-    end = time.perf_counter() + seconds
-    while not condition():
-        assert time.perf_counter() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def start_toy(home: Path, path: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -148,7 +146,7 @@ def start_toy(home: Path, path: Path, *arguments: str) -> subprocess.Popen[str]:
         start_new_session=True,
     )
     results = path.with_name("results.csv")
-    wait_for(lambda: process.poll() is not None or (results.exists() and len(load_rows(results))))
+    assert wait_until(lambda: process.poll() is not None or (results.exists() and len(load_rows(results))), 240)
     return process
 
 
@@ -168,7 +166,7 @@ def family_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def wait_for_end(family: list[psutil.Process]) -> None:
-    wait_for(lambda: not any(child.is_running() and child.status() != "zombie" for child in family), 60)
+    assert wait_until(lambda: not any(each.is_running() and each.status() != "zombie" for each in family), 60)
 
 
 @pytest.mark.parametrize(
@@ -318,21 +316,21 @@ Cluster = tuple[str, list[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The address of a scheduler, two workers on loopback, and the scheduler, each a process that a test may kill."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
     dask = [sys.executable, "-m", "dask"]
-    port = address.rpartition(":")[2]
     quiet: dict[str, Any] = {
         "stdout": subprocess.DEVNULL,
         "stderr": subprocess.DEVNULL,
         "cwd": tmp_path_factory.mktemp("cluster"),
     }
     quiet["env"] = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}"}
-    scheduler = subprocess.Popen([*dask, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"], **quiet)
+    scheduler = subprocess.Popen(
+        [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], **quiet
+    )
     worker = [*dask, "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
     workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]
-    wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", int(port))) == 0)
+    assert wait_until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 240)
     yield address, workers, scheduler
     for process in [*workers, scheduler]:
         process.kill()
