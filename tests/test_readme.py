@@ -121,13 +121,20 @@ def test_what_the_searches_found_for_baselines() -> None:
     assert all(row["uniform_validation_exact"] == "1.0" for row in lost)
 
 
-def test_how_far_the_search_of_the_strided_regressor_is() -> None:
-    rows = trials_of("strided_regressor")
-    assert {row["seed"] for row in rows} == {"1000"}
-    uniform = sum(row["uniform_validation_exact"] == "1.0" for row in rows)
-    said = f"of the {len(rows)} recipes tried for the strided regressor, {uniform} answer all validation positions of"
-    assert said in FINDINGS
-    corner = max(float(row["quadrant_validation_exact"] or 0) for row in rows)
+def test_how_far_the_searches_of_the_plain_regressors_are() -> None:
+    first = {
+        model: [row for row in trials_of(model) if row["seed"] == "1000"]
+        for model in ("strided_regressor", "pooled_regressor")
+    }
+    tried, exact = [], []
+    for rows in first.values():
+        tried.append(len(rows))
+        exact.append(sum(row["uniform_validation_exact"] == "1.0" for row in rows))
+    strided = (
+        f"{tried[0]} recipes tried for the strided regressor, {exact[0]} answer all validation positions of uniform"
+    )
+    assert f"{strided}; of the {tried[1]} tried so far for the pooled one, {exact[1]} do" in FINDINGS
+    corner = max(float(row["quadrant_validation_exact"] or 0) for rows in first.values() for row in rows)
     assert f"None gets more than {percent(corner)} of the hidden corner." in FINDINGS
 
 

@@ -292,6 +292,8 @@ def test_a_browser_that_lacks_something_is_told_in_a_line(
     assert "the comparison" in line.inner_text()
     assert not page.locator("#explorer, #ask, #learning").locator("visible=true").count()
     assert page.locator("#comparison table").first.is_visible()
+    assert "The quadrant split:" in page.locator(".no-script:visible").all_inner_texts()
+    assert not page.locator("#splits, .needs-script").locator("visible=true").count()
     context.close()
 
 
