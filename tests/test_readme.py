@@ -216,7 +216,7 @@ def test_training_on_and_scaled_answers() -> None:
     long = partial(rows_of, "ablations", variant="long")
     assert len(long()) == 8
     exact = sum(map(is_perfect, long(learning_rate="0.001")))
-    assert f"at 0.001, {exact} of 4 runs end exact; at 0.01" in FINDINGS
+    assert f"at 0.001, {exact} of 4 runs end perfect; at 0.01" in FINDINGS
     jumping = long(learning_rate="0.01")
     assert f"and ends at {spread(jumping)} of the test set" in FINDINGS
     for row in jumping:

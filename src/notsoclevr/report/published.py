@@ -1,7 +1,7 @@
 """What was published about each cell, to stand beside what is measured here.
 
 Sources: the tutorial's result tables; the paper's section 4 (classification), section 5 and appendix (rendering) and
-its abstract. The tutorial counts the rows and columns of a regression singly (branch ash/regression of its code).
+its abstract. The tutorial counts the rows and columns of a regression one by one (branch ash/regression of its code).
 Where a source names no number there is None: the tutorial judged rendering by eye, and used the pooled regressor on
 the uniform split and the strided one on the quadrant split only.
 """

@@ -240,7 +240,7 @@ def _beside_published(runs: pd.DataFrame) -> list[str]:
     header += [f"{METRICS[name].label}, test" for name in others]
     said = (
         "The tutorial's own settings, lowest to highest seed; *best epoch* is the best of those that were measured. "
-        "The tutorial counts rows and columns of a regression singly, we count whole positions:"
+        "The tutorial counts rows and columns of a regression one by one, we count whole positions:"
     )
     return [said, "", *table(header, lines, words=2), ""] if lines else []
 
