@@ -29,7 +29,7 @@ repro: setup
 	notsoclevr pipeline $(if $(JOBS),--jobs "$(JOBS)")
 
 test: setup
-	pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 ## The tests, and how much of src/ they run in their own processes.
 coverage: setup
