@@ -82,9 +82,9 @@ screenshots: setup
 
 ## The numbers of the guide's examples: examples/*.txt.
 example: setup
-	python examples/locate.py --seeds 5 > examples/.part.txt && mv examples/.part.txt examples/locate.txt
-	python examples/locate.py --epochs 30 > examples/.part.txt && mv examples/.part.txt examples/locate_long.txt
-	python examples/crops.py > examples/.part.txt && mv examples/.part.txt examples/crops.txt
+	python examples/locate.py --seeds 5 > examples/.example.part.txt && mv examples/.example.part.txt examples/locate.txt
+	python examples/locate.py --epochs 30 > examples/.example.part.txt && mv examples/.example.part.txt examples/locate_long.txt
+	python examples/crops.py > examples/.example.part.txt && mv examples/.example.part.txt examples/crops.txt
 
 ## Run examples/tutorial.ipynb again, in place, with what that needs beside .venv; two minutes on two cores.
 tutorial: setup

@@ -19,7 +19,7 @@ MADE = {
     ],
     "make test-backends": [".venv-backends/synced"],
     "make bench": ["benchmarks/.layer.part.csv"],
-    "make example": ["examples/.part.txt"],
+    "make example": ["examples/.example.part.txt"],
     "make where": ["examples/.where.part.csv"],
     "make repro": [
         *(f"data/{name}.npz" for name in ("not_so_clevr", "uniform", "quadrant")),
