@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from notsoclevr.archives import write_npz
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write
 
@@ -115,7 +116,7 @@ def _fields(prefix: str = "") -> tuple[str, ...]:
 
 def _save(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
     with atomic_write(path) as temporary:
-        np.savez_compressed(temporary, version=np.array(VERSION), **arrays)  # type: ignore[arg-type]
+        write_npz(temporary, {"version": np.array(VERSION), **arrays})
 
 
 def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDArray[Any]]:

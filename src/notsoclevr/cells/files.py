@@ -22,11 +22,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import ZipFile, ZipInfo
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from notsoclevr.archives import write_npz, write_zip
 from notsoclevr.config import PARAMS, Config, check
 from notsoclevr.dataset import MARGIN, POSITIONS
 from notsoclevr.errors import TAKE_BACK, StudyError, describe
@@ -153,9 +154,7 @@ def make_reproducible(path: Path) -> None:
         lambda found: numbers.setdefault(found[0], str(len(numbers)).encode()),
         members["config.json"],
     )
-    with ZipFile(path, "w") as file:
-        for name, content in members.items():
-            file.writestr(ZipInfo(name), content)  # whose date is always the same, in 1980
+    write_zip(path, members)
 
 
 def save_predictions(path: Path, task: Task, canvas: Canvas, fit: Fit, showcase: npt.NDArray[Any]) -> None:
@@ -171,7 +170,7 @@ def save_predictions(path: Path, task: Task, canvas: Canvas, fit: Fit, showcase:
     }
     if task.answer == "image" and task.points:
         arrays["points"] = task.points(fit.outputs)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    write_npz(path, arrays)
 
 
 def save_timings(directory: Path, epoch_seconds: list[float], total_seconds: float, digest: str) -> None:
