@@ -198,7 +198,7 @@ class Space:
         base = {name: value for name, value in asdict(self.base).items() if name not in searched}
         settings = [asdict(setting) for setting in self.settings]
         splits = {name: asdict(split) for name, split in self.splits.items()}
-        names = ("model", "random", "together", "seed", "more_seeds", "ceiling")
+        names = ("model", "random", "together", "seed", "more_seeds", "best", "ceiling")
         content = {name: getattr(self, name) for name in names} | {"base": base, "all": settings, "splits": splits}
         return fingerprint({name: json.dumps(value) for name, value in content.items()})
 
