@@ -93,26 +93,26 @@ def fabricate(
 
     final = outputs(np.arange(len(said)))
     measured = score(experiment, canvas, final)
-    showcase = np.array(SHOWCASE_PLACES)
     unsharp = np.append(np.geomspace(4, 0.02, epochs), 0).astype(np.float32)
     network = MODELS[model].build(experiment.recipe)
     for weight in network.weights:
         if weight.name == "bias":  # zeros, until it is trained
             weight.assign(np.linspace(-0.5, 0.5, weight.shape[0]))
     fit = Fit(
+        canvas=canvas,
         network=network,
         history=[{"epoch": epoch, **_after(measured, 2 * epoch / epochs)} for epoch in range(1, epochs + 1)],
         epoch_seconds=[2.0 if MODELS[model].coordinates else 3.0] * epochs,
         outputs=final,
-        snapshots=np.stack([experiment.task.predictions(outputs(showcase, more)) for more in unsharp]),
+        showcase=np.array(SHOWCASE_PLACES),
+        snapshots=np.stack([experiment.task.predictions(outputs(np.array(SHOWCASE_PLACES), more)) for more in unsharp]),
     )
     with staging(results / experiment.name, results) as folder:
-        files.save(folder, experiment, canvas, fit, showcase)
+        files.save(folder, experiment, fit)
         files.save_timings(folder, fit.epoch_seconds, sum(fit.epoch_seconds) + 5, cell_digest(folder))
         cell = files.load(folder, results / experiment.name)
         if pictures:
-            targets = getattr(canvas.dataset, experiment.task.target)
-            figures.save_cell_figures(folder / "figures", cell, targets[showcase])
+            figures.save_cell_figures(folder / "figures", cell)
     return cell
 
 

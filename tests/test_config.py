@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def test_the_real_file_is_read(content: Any) -> None:
     assert set(read.models) == set(MODELS)
     assert isinstance(read.models["deconv_painter"], DeconvRecipe)
     assert read.models["deconv_painter"].kernel_size == content["models"]["deconv_painter"]["kernel_size"]
-    assert read.splits["quadrant"].arguments() == content["splits"]["quadrant"]
+    assert asdict(read.splits["quadrant"]) == content["splits"]["quadrant"]
     assert len(read.cells) == len(content["matrix"]["model"]) * len(content["matrix"]["split"])
     assert read.experiment("deconv_painter", "quadrant").recipe == read.models["deconv_painter"]
 

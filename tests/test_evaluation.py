@@ -5,7 +5,7 @@ import pytest
 
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
-from notsoclevr.evaluation import Canvas, best, score
+from notsoclevr.evaluation import Canvas, score
 from notsoclevr.splits import Quadrant, Uniform
 
 from .conftest import ROOT
@@ -36,16 +36,3 @@ def test_training_set_and_test_set_are_scored_apart(full: Dataset) -> None:
     assert values["test_loss"] == pytest.approx((9 + 16) / 2)
     assert values["train_exact"] == 2351 / 2352
     assert values["train_error_px"] == pytest.approx(0.6 / 2352, rel=1e-4)
-
-
-def test_the_best_is_exact_on_most_then_small_then_from_the_hardest_split() -> None:
-    def cell(model: str, split: str, exact: float, parameters: int) -> dict[str, object]:
-        return {"model": model, "split": split, "test_exact": exact, "parameters": parameters}
-
-    cells = [
-        *(cell("large", split, 1.0, 900) for split in ("easy", "hard")),
-        *(cell("small", split, 1.0, 100) for split in ("easy", "hard")),
-        *(cell("weak", split, exact, 10) for split, exact in (("easy", 0.9), ("hard", 0.1))),
-    ]
-    assert best(cells) == cell("small", "hard", 1.0, 100)
-    assert best(cells[4:]) == cell("weak", "hard", 0.1, 10)

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from notsoclevr import stages
-from notsoclevr.cells import files
+from notsoclevr.cells.matrix import load_matrix
 from notsoclevr.cells.training import train_cell
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset, load_split, save_split, split_path
@@ -90,9 +90,9 @@ def test_the_recipe_of_the_guides_model_can_be_searched(extended: Path) -> None:
     space = load_space(folder / "dense_regressor", extended)
     names = [setting.name for setting in space.settings]
     assert "pixel_value" in names and "units" not in names
-    (own,) = re.findall(r"`(space: \{units.*?\})`", GUIDE)
-    (folder / "dense_regressor").mkdir()
-    (folder / "dense_regressor" / "space.yaml").write_text(own, "utf-8")
+    (units,) = re.findall(r"`(units: .*?)`", GUIDE)
+    path = folder / "space.yaml"
+    path.write_text(path.read_text("utf-8").rstrip() + f"\n  {units}\n", "utf-8")
     assert load_space(folder / "dense_regressor", extended).settings[-1].choices == [32, 64, 128]
 
 
@@ -107,7 +107,7 @@ def test_the_guide_is_all_it_takes(extended: Path, capsys: pytest.CaptureFixture
     assert metrics["recipe"]["units"] == 64
     assert 0 < metrics["test_row_px"] <= metrics["test_error_px"]
 
-    cells, missing = files.load_matrix(extended / "results", config)
+    cells, missing = load_matrix(extended / "results", config)
     assert [cell.name for cell in cells] == [f"{model}-{split}" for model, split in config.cells]
     assert not missing
     stages.evaluate(extended, cells, missing)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_seed_decides_the_uniform_split(full: Dataset, tmp_path: Path) -> None:
 
 def test_a_split_knows_its_name_and_its_arguments() -> None:
     split = Quadrant(corner="upper_left", boundary=30)
-    assert SPLITS[split.name](**split.arguments()) == split
-    assert split.arguments() == {"corner": "upper_left", "boundary": 30}
+    assert SPLITS[split.name](**asdict(split)) == split
+    assert asdict(split) == {"corner": "upper_left", "boundary": 30}
     assert split != Quadrant(corner="upper_left", boundary=31)
     assert {split, Quadrant(corner="upper_left", boundary=30)} == {split}

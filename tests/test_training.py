@@ -56,7 +56,7 @@ def test_history_is_what_the_outputs_say(small: SplitDataset) -> None:
         rows.append(row)
         seconds.append(trained)
 
-    trained = training.train(experiment(), small, SHOWCASE, on_step=lambda: steps.append(None), on_epoch=note)
+    trained = training.train(experiment(), small, showcase=SHOWCASE, on_step=lambda: steps.append(None), on_epoch=note)
     assert seconds == [*accumulate(trained.epoch_seconds)]
     canvas = Canvas.of(small)
     assert [row["epoch"] for row in trained.history] == [1, 2]
@@ -72,7 +72,7 @@ def test_history_is_what_the_outputs_say(small: SplitDataset) -> None:
 
 
 def test_the_same_seed_gives_the_same_network_and_another_does_not(small: SplitDataset) -> None:
-    first, again, other = (training.train(experiment(seed=seed), small, SHOWCASE) for seed in (3, 3, 4))
+    first, again, other = (training.train(experiment(seed=seed), small, showcase=SHOWCASE) for seed in (3, 3, 4))
     for a, b in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert first.history == again.history != other.history
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_network_and_another_does_not(small: SplitD
 
 def test_only_the_training_set_is_trained_on(small: SplitDataset, full: Dataset) -> None:
     other_test = SplitDataset(train=small.train, test=small.test[np.arange(5)])
-    a, b = (training.train(experiment(), split, SHOWCASE[:1]) for split in (small, other_test))
+    a, b = (training.train(experiment(), split, showcase=SHOWCASE[:1]) for split in (small, other_test))
     for x, y in zip(a.network.get_weights(), b.network.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
 
@@ -97,7 +97,7 @@ def test_the_examples_leave_memory_after_the_training(small: SplitDataset, monke
         return tensor
 
     monkeypatch.setattr(tf, "constant", note)
-    training.train(experiment(epochs=1, warmup_epochs=0), small, SHOWCASE)
+    training.train(experiment(epochs=1, warmup_epochs=0), small, showcase=SHOWCASE)
     gc.collect()
     assert len(kept) == 3  # two of the training set, one of the canvas
     assert [tensor() for tensor in kept] == [None] * 3
@@ -124,7 +124,9 @@ def test_schedules() -> None:
 
 
 def test_measures_as_often_as_asked_and_at_the_end(small: SplitDataset) -> None:
-    often, rarely = (training.train(experiment(epochs=5), small, SHOWCASE[:1], measure_every=n) for n in (1, 2))
+    often, rarely = (
+        training.train(experiment(epochs=5), small, showcase=SHOWCASE[:1], measure_every=n) for n in (1, 2)
+    )
     assert [row["epoch"] for row in rarely.history] == [2, 4, 5]
     assert rarely.history == [often.history[1], often.history[3], often.history[4]]
     assert len(rarely.epoch_seconds) == 5
@@ -173,8 +175,14 @@ def test_a_batch_that_is_normalised_stays_whole_and_others_fit_the_cache() -> No
     assert at_once["coordconv_regressor"] == 16
 
 
+def test_a_batch_that_a_network_in_a_network_normalises_stays_whole() -> None:
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()])
+    inputs = keras.Input((4,))
+    assert training._examples_at_once(keras.Model(inputs, inner(inputs))) is None
+
+
 def test_the_network_answers_as_keras_says(small: SplitDataset) -> None:
-    trained = training.train(experiment("deconv_classifier"), small, SHOWCASE)
+    trained = training.train(experiment("deconv_classifier"), small, showcase=SHOWCASE)
     inputs = experiment("deconv_classifier").task.inputs(Canvas.of(small).dataset)
     np.testing.assert_allclose(trained.outputs, trained.network.predict(inputs, verbose=0), rtol=1e-4, atol=1e-4)
 
@@ -185,7 +193,7 @@ def train_pinned(cores: list[int]) -> list[str]:
     training.import_tensorflow()
     digests = []
     for model in ("coordconv_classifier", "strided_regressor"):
-        trained = training.train(experiment(model, epochs=1, batch_size=32), few_tested(generate()), SHOWCASE)
+        trained = training.train(experiment(model, epochs=1, batch_size=32), few_tested(generate()), showcase=SHOWCASE)
         bits = b"".join(each.tobytes() for each in (*trained.network.get_weights(), trained.outputs))
         digests.append(hashlib.sha256(bits).hexdigest())
     return digests
@@ -202,7 +210,7 @@ def test_the_number_of_cores_changes_no_bit() -> None:
 
 @pytest.mark.parametrize("model", ["coordconv_regressor", "coordconv_classifier", "coordconv_painter"])
 def test_training_lowers_the_loss(model: str, small: SplitDataset) -> None:
-    trained = training.train(experiment(model, epochs=4, scale_coordinates=True), small, SHOWCASE)
+    trained = training.train(experiment(model, epochs=4, scale_coordinates=True), small, showcase=SHOWCASE)
     untrained = keras.models.clone_model(trained.network)
     task = experiment(model).task
     before = score(
@@ -214,7 +222,7 @@ def test_training_lowers_the_loss(model: str, small: SplitDataset) -> None:
 @pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
 def test_a_network_is_scored_by_the_loss_that_it_is_trained_on(loss: str, small: SplitDataset) -> None:
     asked = experiment("deconv_painter", loss=loss, optimizer="adamw")  # adam would add its penalty to Keras's figure
-    trained = training.train(asked, small, SHOWCASE)
+    trained = training.train(asked, small, showcase=SHOWCASE)
     for part in ("train", "test"):
         examples = getattr(small, part)
         trained.network.compile(loss=asked.loss())

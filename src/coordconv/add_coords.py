@@ -29,15 +29,14 @@ def check_order(order: str) -> str:
     return order
 
 
-def floating_dtype(tensor: Any, argument: str, layer_name: str) -> str:
-    """Return the dtype of `tensor`, or raise a ValueError: a coordinate in an integer would be -1, 0 or 1."""
-    dtype: str = keras.backend.standardize_dtype(tensor.dtype)
+def check_floating(tensor: Any, argument: str, layer_name: str) -> None:
+    """Raise a ValueError if `tensor` is not floating-point: a coordinate in an integer would be -1, 0 or 1."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
     if "float" not in dtype:
         raise ValueError(
             f"`{argument}` of layer '{layer_name}' must be floating-point, not integers or booleans. "
             f"Received: {argument}.dtype={dtype}"
         )
-    return dtype
 
 
 def coordinate_channels(rank: int, radius: bool) -> int:
@@ -124,7 +123,7 @@ class TakesCoordinates(keras.layers.Layer):  # type: ignore[misc]
 
     def _check_inputs(self, inputs: Any, coordinates: Any) -> None:
         """Raise a ValueError for integers, and for coordinates that do not fit the inputs."""
-        floating_dtype(inputs, "inputs", self.name)
+        check_floating(inputs, "inputs", self.name)
         if coordinates is None:
             return
         if not hasattr(coordinates, "shape"):
@@ -132,7 +131,7 @@ class TakesCoordinates(keras.layers.Layer):  # type: ignore[misc]
                 f"`coordinates` of layer '{self.name}' must be a tensor or an array. "
                 f"Received: coordinates of type {type(coordinates).__name__}"
             )
-        floating_dtype(coordinates, "coordinates", self.name)
+        check_floating(coordinates, "coordinates", self.name)
         given, fitting = tuple(coordinates.shape), list(inputs.shape)
         channels = coordinate_channels(len(fitting) - 2, self.radius)
         fitting[1 if self.data_format == "channels_first" else -1] = channels

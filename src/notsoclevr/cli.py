@@ -6,7 +6,6 @@ command has been found: `--help` and every refusal come at once.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -19,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from notsoclevr import dataset
-from notsoclevr.config import OUTPUTS, PARAMS, REPORTS, RESULTS, check_sizes, load, setting_names
-from notsoclevr.errors import StudyError, one_line
+from notsoclevr.config import OUTPUTS, PARAMS, REPORTS, RESULTS, check_split, load, setting_names
+from notsoclevr.errors import StudyError, warn
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
 
 if TYPE_CHECKING:
-    from notsoclevr.cells.files import Cell, Missing
+    from notsoclevr.cells.files import Cell
+    from notsoclevr.cells.matrix import Missing
 
 IN_PLACE = f"In place of the one in {PARAMS}."
 SHOWN = ("learning_rate", "batch_size", "epochs")  # settings that `train --help` names
@@ -62,7 +62,7 @@ class _Group(click.Group):
 
 
 def _fail(message: str, status: int) -> None:
-    click.echo(f"notsoclevr: {one_line(message)}", err=True)
+    warn(message)
     sys.exit(status)
 
 
@@ -105,8 +105,8 @@ def split(root: Path, names: Sequence[str]) -> None:
     config = load(root / PARAMS)
     examples = dataset.load_dataset(dataset.dataset_path(root))
     for name in names or SPLITS:
+        check_split(config.splits[name], f"{root / PARAMS}: splits.{name}")
         divided = config.splits[name](examples)
-        check_sizes(len(divided.train), len(divided.test), f"{root / PARAMS}: splits.{name}")
         dataset.save_split(dataset.split_path(root, name), divided)
         click.echo(f"{name}: {len(divided.train)} train, {len(divided.test)} test")
 
@@ -194,11 +194,11 @@ def _load_matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
     if not any((root / RESULTS / f"{model}-{split}").is_dir() for model, split in config.cells):
         raise StudyError(f"{root / RESULTS}: no results; train with `dvc repro` or `notsoclevr train`", exit_status=1)
 
-    from notsoclevr.cells import files
+    from notsoclevr.cells.matrix import load_matrix
 
-    cells, missing = files.load_matrix(root / RESULTS, config)
+    cells, missing = load_matrix(root / RESULTS, config)
     for cell in missing:
-        click.echo(f"notsoclevr: {cell.name} is missing from the comparison: {cell.reason}", err=True)
+        warn(f"{cell.name} is missing from the comparison: {cell.reason}")
     if not cells:
         raise StudyError(f"{root / RESULTS}: none of the {len(missing)} cells can be read")
     return cells, missing
@@ -236,7 +236,9 @@ def track(root: Path, directories: Sequence[Path]) -> None:
 
 def _cores() -> int:
     """Return how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    from dask.system import cpu_count
+
+    return cpu_count()
 
 
 @main.command()

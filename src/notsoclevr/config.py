@@ -106,23 +106,22 @@ def read_yaml(path: Path) -> Any:
 
 
 @cache
-def sizes(split: Split) -> tuple[int, int]:
-    """Return how many examples a split leaves to train on, and how many to test."""
+def _sizes(split: Split) -> tuple[int, int]:
     divided = split(generate())
     return len(divided.train), len(divided.test)
 
 
-def check_sizes(trains: int, tests: int, where: str) -> None:
+def check_split(split: Split, where: str) -> None:
     """Check that a split leaves something to train on and something to test.
 
     Args:
-        trains: Examples to train on.
-        tests: Examples to test.
-        where: The file and the section that the split stands in, for the message.
+        split: The split.
+        where: The file and the section that it stands in, for the message.
 
     Raises:
         StudyError: It does not.
     """
+    trains, tests = _sizes(split)
     if not trains or not tests:
         raise StudyError(f"{where} leaves {trains} examples to train on and {tests} to test; each takes at least one")
 

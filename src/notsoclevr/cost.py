@@ -30,7 +30,7 @@ def forward_operations(network: keras.Model) -> int:
     import keras
 
     total = 0
-    for layer in _layers(network):
+    for layer in layers_of(network):
         # once a position of the output, or of the input of a transposed convolution
         tensor = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output
         positions = math.prod(tensor.shape[1:-1])
@@ -45,11 +45,11 @@ def forward_operations(network: keras.Model) -> int:
     return total
 
 
-def _layers(network: keras.Model) -> Iterator[keras.Layer]:
+def layers_of(network: keras.Model) -> Iterator[keras.Layer]:
     """Yield the layers of a network, and those of the networks in it."""
     for layer in network.layers:
         if hasattr(layer, "layers"):
-            yield from _layers(layer)
+            yield from layers_of(layer)
         else:
             yield layer
 

@@ -12,6 +12,7 @@ Source: the paper, section 3; the tutorial, section Dataset.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,11 +75,8 @@ class SplitDataset:
 
 def equal(one: SplitDataset, other: SplitDataset) -> bool:
     """Return whether two split datasets hold the same examples in the same order."""
-    return all(
-        np.array_equal(getattr(getattr(one, part), name), getattr(getattr(other, part), name))
-        for part in SplitDataset.__slots__
-        for name in _fields()
-    )
+    mine, theirs = _split_arrays(one), _split_arrays(other)
+    return all(np.array_equal(array, theirs[name]) for name, array in mine.items())
 
 
 def dataset_path(root: Path) -> Path:
@@ -110,26 +108,31 @@ def generate() -> Dataset:
     )
 
 
-def _fields(prefix: str = "") -> tuple[str, ...]:
-    return tuple(prefix + name for name in Dataset.__slots__)
+def _arrays(examples: Dataset, prefix: str = "") -> dict[str, Bytes]:
+    return {prefix + name: getattr(examples, name) for name in Dataset.__slots__}
 
 
-def _save(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+def _split_arrays(split: SplitDataset) -> dict[str, Bytes]:
+    return _arrays(split.train, "train_") | _arrays(split.test, "test_")
+
+
+def _save(path: Path, arrays: dict[str, Bytes]) -> None:
     with atomic_write(path) as temporary:
         write_npz(temporary, {"version": np.array(VERSION), **arrays})
 
 
-def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDArray[Any]]:
-    """Load the arrays of a file, and refuse a file that cannot be what `made_by` writes."""
+def _load(path: Path, prefixes: Sequence[str], made_by: str) -> list[Dataset]:
+    """Load the examples in a file, of each prefix, and refuse a file that cannot be what `made_by` writes."""
     remedy = f"make it with `{made_by}`"
+    names = {prefix + name for prefix in prefixes for name in Dataset.__slots__}
     try:
         # np.load leaves a file open that it opened itself and cannot read
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if set(file.files) != {*names, "version"}:
+            if {*file.files} != names | {"version"}:
                 raise StudyError(f"{path}: holds {', '.join(sorted(file.files))}, not Not-so-Clevr; {remedy}")
             if (version := file["version"].tolist()) != VERSION:
                 raise StudyError(f"{path}: is of version {version}, this program reads {VERSION}; {remedy}")
-            arrays = {name: file[name] for name in names}
+            sets = [{name: file[prefix + name] for name in Dataset.__slots__} for prefix in prefixes]
     except StudyError:
         raise
     except FileNotFoundError:
@@ -138,19 +141,20 @@ def _load(path: Path, names: tuple[str, ...], made_by: str) -> dict[str, npt.NDA
         raise
     except Exception:  # whatever zipfile and NumPy say of a damaged file
         raise StudyError(f"{path}: truncated, or no npz file; {remedy}") from None
-    for name, array in arrays.items():
-        n = len(arrays[name.replace(name.rpartition("_")[2], "coordinates")]) if array.ndim else 0
-        shape = (n, 2) if name.endswith("coordinates") else (n, CANVAS, CANVAS)
+    for prefix, arrays in zip(prefixes, sets, strict=True):
+        n = arrays["coordinates"].size // 2
         if n == 0:
-            raise StudyError(f"{path}: {name} is empty; {remedy}")
-        if array.shape != shape or array.dtype != np.uint8:
-            raise StudyError(f"{path}: {name} is {array.dtype} {array.shape}, not uint8 {shape}; {remedy}")
-    return arrays
+            raise StudyError(f"{path}: {prefix}coordinates is empty; {remedy}")
+        for name, array in arrays.items():
+            shape = (n, 2) if name == "coordinates" else (n, CANVAS, CANVAS)
+            if array.shape != shape or array.dtype != np.uint8:
+                raise StudyError(f"{path}: {prefix}{name} is {array.dtype} {array.shape}, not uint8 {shape}; {remedy}")
+    return [Dataset(**arrays) for arrays in sets]
 
 
 def save_dataset(path: Path, dataset: Dataset) -> None:
     """Write a dataset to a compressed npz file, the same bytes for the same examples."""
-    _save(path, {name: getattr(dataset, name) for name in _fields()})
+    _save(path, _arrays(dataset))
 
 
 def load_dataset(path: Path) -> Dataset:
@@ -159,19 +163,13 @@ def load_dataset(path: Path) -> Dataset:
     Raises:
         StudyError: The file is missing, damaged, of another version, or no dataset.
     """
-    return Dataset(**_load(path, _fields(), "notsoclevr generate"))
+    (dataset,) = _load(path, [""], "notsoclevr generate")
+    return dataset
 
 
 def save_split(path: Path, split: SplitDataset) -> None:
     """Write a split dataset to a compressed npz file, the same bytes for the same examples."""
-    _save(
-        path,
-        {
-            f"{part}_{name}": getattr(getattr(split, part), name)
-            for part in SplitDataset.__slots__
-            for name in _fields()
-        },
-    )
+    _save(path, _split_arrays(split))
 
 
 def load_split(path: Path) -> SplitDataset:
@@ -180,8 +178,5 @@ def load_split(path: Path) -> SplitDataset:
     Raises:
         StudyError: The file is missing, damaged, of another version, or no split.
     """
-    names = tuple(name for part in SplitDataset.__slots__ for name in _fields(f"{part}_"))
-    arrays = _load(path, names, "notsoclevr split")
-    return SplitDataset(
-        **{part: Dataset(**{name: arrays[f"{part}_{name}"] for name in _fields()}) for part in SplitDataset.__slots__}
-    )
+    train, test = _load(path, ["train_", "test_"], "notsoclevr split")
+    return SplitDataset(train=train, test=test)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 TAKE_BACK = "take it back with `dvc pull` or `dvc checkout`, or train the cell again with `dvc repro`"
 LONGEST = 500  # characters of a message; what stands in the middle of a longer one is some value that was given
 
@@ -37,3 +39,8 @@ def one_line(message: str) -> str:
         return line
     head, tail = LONGEST * 3 // 5, LONGEST * 2 // 5 - 5
     return f"{line[:head]} ... {line[-tail:]}"
+
+
+def warn(message: str) -> None:
+    """Say something on stderr, in one line, with the name of the program."""
+    print(f"notsoclevr: {one_line(message)}", file=sys.stderr)

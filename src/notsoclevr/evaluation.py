@@ -1,4 +1,4 @@
-"""Compute metrics from the outputs of a network, and find the best of several cells."""
+"""Compute metrics from the outputs of a network."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def summarise(
         "task": experiment.entry.task,
         "model": experiment.model,
         "split": experiment.split.name,
-        "split_arguments": experiment.split.arguments(),
+        "split_arguments": asdict(experiment.split),
         "seed": experiment.seed,
         "recipe": asdict(experiment.recipe),
         "parameters": network.count_params(),
@@ -94,19 +94,3 @@ def summarise(
         "epochs_to_perfect": min(perfect, default=None),
         **score(experiment, canvas, outputs),
     }
-
-
-def best(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the metrics of the cell whose network is the best at a task.
-
-    The best model has the highest mean share of exact answers on its test sets, and among equals the fewest weights.
-    Of its networks, it is the one trained on the split where all models together have the lowest share.
-
-    Args:
-        cells: Metrics of the cells of one task: "model", "split", "test_exact" and "parameters" of each.
-    """
-
-    def mean(key: str, cell: Mapping[str, Any]) -> float:
-        return float(np.mean([other["test_exact"] for other in cells if other[key] == cell[key]]))
-
-    return max(cells, key=lambda cell: (mean("model", cell), -cell["parameters"], -mean("split", cell)))

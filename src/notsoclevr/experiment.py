@@ -55,7 +55,7 @@ class Experiment:
         return {
             "model": self.model,
             "split": self.split.name,
-            **{f"split_{name}": value for name, value in self.split.arguments().items()},
+            **{f"split_{name}": value for name, value in asdict(self.split).items()},
             "seed": self.seed,
             **asdict(self.recipe),
         }

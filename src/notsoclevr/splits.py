@@ -12,8 +12,8 @@ and its section.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,10 +34,6 @@ class Split(ABC):
     @abstractmethod
     def __call__(self, dataset: Dataset) -> SplitDataset:
         """Return the training set and the test set, each in the order of `dataset`."""
-
-    def arguments(self) -> dict[str, Any]:
-        """Return what the split was made with, by name."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from notsoclevr import report, tracking
-from notsoclevr.cells.files import Cell, Missing
+from notsoclevr.cells.files import Cell
+from notsoclevr.cells.matrix import Missing
 from notsoclevr.claims.judge import Judged, judge
 from notsoclevr.claims.spec import FILE
 from notsoclevr.config import REPORTS
-from notsoclevr.errors import one_line
-from notsoclevr.report import record
+from notsoclevr.errors import warn
+from notsoclevr.report import claims, record
 
 
 def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing]) -> None:
@@ -41,7 +41,7 @@ def without_store() -> Iterator[None]:
     try:
         yield
     except tracking.StoreError as error:
-        print(f"notsoclevr: {one_line(f'{error}; log it later with `notsoclevr track`')}", file=sys.stderr)
+        warn(f"{error}; log it later with `notsoclevr track`")
 
 
 def _judge(root: Path) -> Sequence[Judged]:
@@ -50,14 +50,12 @@ def _judge(root: Path) -> Sequence[Judged]:
 
 def judge_claims(root: Path) -> str:
     """Hold the published claims to the studies, write them down, and return the verdicts in one line."""
-    from notsoclevr.report import claims
-
-    judged = judge(root, root / FILE)
-    claims.write(root / REPORTS, judged)
-    return claims.counts(judged)
+    ledger = claims.records(judge(root, root / FILE))
+    claims.write(root / REPORTS, ledger)
+    return claims.counts(ledger)
 
 
-def track(root: Path, cells: Sequence[Cell], *, compare: bool = False) -> None:
+def track(root: Path, cells: Sequence[Cell], *, compare: bool) -> None:
     """Log what has no run in the store.
 
     Args:

@@ -31,7 +31,6 @@ class Metric:
         name: Its key in files; there the training set's mean is train_<name>, the test set's test_<name>.
         label: What people call it.
         unit: "share" for a value from 0 to 1 that is written in percent, "" for another without a unit, or its unit.
-        better: Which way is better.
         perfect: The value of a perfect answer.
         worst: The value that figures show as the worst.
         digits: Decimals that tables show of it.
@@ -40,7 +39,6 @@ class Metric:
     name: str
     label: str
     unit: str
-    better: Literal["higher", "lower"]
     perfect: float
     worst: float
     digits: int
@@ -60,14 +58,11 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric(name="exact", label="exact answers", unit="share", better="higher", perfect=1, worst=0, digits=1),
-        Metric(name="iou", label="IoU", unit="", better="higher", perfect=1, worst=0, digits=3),
-        Metric(name="error_px", label="error", unit="px", better="lower", perfect=0, worst=40, digits=2),
+        Metric(name="exact", label="exact answers", unit="share", perfect=1, worst=0, digits=1),
+        Metric(name="iou", label="IoU", unit="", perfect=1, worst=0, digits=3),
+        Metric(name="error_px", label="error", unit="px", perfect=0, worst=40, digits=2),
     )
 }
-
-
-ANSWERS = {"image": "the probability of each pixel to be lit", "point": "a point in pixels, row and column"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

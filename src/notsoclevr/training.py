@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from notsoclevr.cost import layers_of
 from notsoclevr.dataset import SplitDataset
 from notsoclevr.evaluation import Canvas, score
 from notsoclevr.experiment import Experiment
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import keras
 
 Row = dict[str, float]
-MEASURED = 12  # times that a training is measured at most
+MOST_MEASUREMENTS = 12  # of a training
 CACHED = 2**19  # numbers that the largest layer of a network may put out at a time: 2 MiB
 
 
@@ -35,19 +36,22 @@ class Fit:
     """A finished training.
 
     Args:
+        canvas: All examples, in the order of the dataset.
         network: The fitted network.
         history: One row per measured epoch, measured after it on the whole training set and test set: "epoch",
             "train_loss", "test_loss" and the means of the task's metrics, as "train_exact".
         epoch_seconds: Time each epoch trained, without what was measured after it.
         outputs: The outputs of the fitted network over the whole canvas, in the order of the dataset.
-        snapshots: Predictions for the showcase squares before training and after each measured epoch,
-            (1 + measured epochs, k, ...).
+        showcase: Places in the canvas of the showcase squares, (k,).
+        snapshots: Predictions for these before training and after each measured epoch, (1 + measured epochs, k, ...).
     """
 
+    canvas: Canvas
     network: keras.Model
     history: list[Row]
     epoch_seconds: list[float]
     outputs: Floats
+    showcase: npt.NDArray[np.int_]
     snapshots: Floats
 
 
@@ -133,8 +137,8 @@ def _build(experiment: Experiment) -> keras.Model:
 def train(
     experiment: Experiment,
     split: SplitDataset,
-    showcase: npt.NDArray[Any],
     *,
+    showcase: Sequence[int] = (),
     measure_every: int | None = None,
     on_step: Callable[[], None] = lambda: None,
     on_epoch: Callable[[Row, float], None] = lambda row, seconds: None,
@@ -144,7 +148,7 @@ def train(
     Args:
         experiment: What to train.
         split: The examples; only its training set is trained on.
-        showcase: Places in the canvas, see `Canvas.of`, of the squares whose snapshots are kept.
+        showcase: Places in the canvas of the squares whose snapshots are kept.
         measure_every: Epochs from one measurement to the next; by default a long training is measured seven to
             twelve times. The last epoch is always measured.
         on_step: Called after each step.
@@ -167,10 +171,11 @@ def train(
     canvas = Canvas.of(split)
     predict = _predict(network, task.inputs(canvas.dataset))
     shuffle = np.random.default_rng(experiment.seed)
-    measure_every = measure_every or -(-recipe.epochs // MEASURED)
+    measure_every = measure_every or -(-recipe.epochs // MOST_MEASUREMENTS)
 
     everywhere = np.arange(len(canvas.dataset))
-    snapshots = [task.predictions(predict(showcase))]
+    shown = np.array(showcase, int)
+    snapshots = [task.predictions(predict(shown))]
     history: list[Row] = []
     epoch_seconds: list[float] = []
     trained = 0.0  # seconds, added up as `notsoclevr.cells.record` does it
@@ -184,14 +189,16 @@ def train(
         trained += epoch_seconds[-1]
         if epoch % measure_every == 0 or epoch == recipe.epochs:
             outputs = predict(everywhere)
-            snapshots.append(task.predictions(outputs[showcase]))
+            snapshots.append(task.predictions(outputs[shown]))
             history.append({"epoch": epoch, **score(experiment, canvas, outputs)})
             on_epoch(history[-1], trained)
     return Fit(
+        canvas=canvas,
         network=network,
         history=history,
         epoch_seconds=epoch_seconds,
         outputs=outputs,
+        showcase=shown,
         snapshots=np.stack(snapshots),
     )
 
@@ -264,7 +271,8 @@ def _examples_at_once(network: keras.Model) -> int | None:
     """Return how many examples have activations that fit the cache; None if a batch has to stay whole."""
     import keras
 
-    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers):
+    layers = [*layers_of(network)]
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
         return None  # it depends on all examples of a batch
-    largest: int = max(math.prod(layer.output.shape[1:]) for layer in network.layers)
+    largest: int = max(math.prod(layer.output.shape[1:]) for layer in layers)
     return max(1, CACHED // largest)

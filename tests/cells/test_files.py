@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from notsoclevr.cells import files
+from notsoclevr.cells.matrix import load_matrix
 from notsoclevr.cells.record import cell_digest, collect
 from notsoclevr.errors import StudyError
 from notsoclevr.files import staging
@@ -24,7 +25,7 @@ def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = fabricate(tmp_path, "coordconv_painter", fails=True, pictures=True)
     read = files.load(tmp_path / "coordconv_painter-quadrant")
     assert read.metrics == written.metrics
-    assert (read.name, read.task, read.split) == ("coordconv_painter-quadrant", TASKS["rendering"], QUADRANT)
+    assert (read.name, read.task, read.experiment.split) == ("coordconv_painter-quadrant", TASKS["rendering"], QUADRANT)
     assert (read.metrics["train_exact"], read.metrics["test_exact"]) == (1, 0)
     assert read.metrics["epochs_to_perfect"] is None
     assert read.metrics["recipe"]["optimizer"] in ("adam", "adamw")
@@ -55,12 +56,12 @@ def test_the_point_that_an_image_names_is_the_one_that_was_measured(tmp_path: Pa
 def test_a_cell_of_another_experiment_is_missing_and_named(tmp_path: Path) -> None:
     fabricate(tmp_path, "coordconv_regressor", replace(QUADRANT, boundary=33))
     fabricate(tmp_path, "pooled_regressor")
-    cells, missing = files.load_matrix(tmp_path, CONFIG)
+    cells, missing = load_matrix(tmp_path, CONFIG)
     assert [cell.name for cell in cells] == ["pooled_regressor-quadrant"]
     assert len(missing) == 13
     reasons = {cell.name: cell.reason for cell in missing}
     assert "was trained with split_boundary 33, and params.yaml has 32" in reasons["coordconv_regressor-quadrant"]
-    _, missing = files.load_matrix(tmp_path, replace(CONFIG, seed=7))
+    _, missing = load_matrix(tmp_path, replace(CONFIG, seed=7))
     reasons = {cell.name: cell.reason for cell in missing}
     assert "was trained with seed 0, and params.yaml has 7" in reasons["pooled_regressor-quadrant"]
 
@@ -119,7 +120,7 @@ def test_damaged_cells_are_refused_in_one_line(tmp_path: Path, name: str, kind: 
     elif kind == "cut":
         (directory / name).write_bytes((directory / name).read_bytes()[:20])
     else:  # an unknown version of zip, a number that is none, no number at all
-        content = (directory / name).read_bytes().replace(b"PK\x01\x02-\x03-", b"PK\x01\x02-\x03m")
+        content = (directory / name).read_bytes().replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03m")
         (directory / name).write_bytes(content.replace(b'"epochs": ', b'"epochs": -').replace(b"\n1,", b"\none,", 1))
     with pytest.raises(StudyError) as refusal:
         files.load(directory)

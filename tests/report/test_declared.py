@@ -21,7 +21,7 @@ from notsoclevr.tasks import METRICS, TASKS, Metric
 
 from .. import fabricated
 
-MANHATTAN = Metric(name="steps", label="way", unit="steps", better="lower", perfect=0, worst=80, digits=1)
+MANHATTAN = Metric(name="steps", label="way", unit="steps", perfect=0, worst=80, digits=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

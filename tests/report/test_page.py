@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from notsoclevr.cells import files
-from notsoclevr.cells.files import Cell, Missing
+from notsoclevr.cells.files import Cell
+from notsoclevr.cells.matrix import Missing, load_matrix
 from notsoclevr.config import load
 from notsoclevr.models import MODELS
 from notsoclevr.report import page as report
@@ -99,7 +100,7 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_claims_and_seeds_are_shown_when_there_are_any(few: Path, tmp_path: Path) -> None:
-    cells, _ = files.load_matrix(few, CONFIG)
+    cells, _ = load_matrix(few, CONFIG)
     report.write(tmp_path / "index.html", cells)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "Over seeds" not in page
@@ -162,7 +163,7 @@ def test_the_report_says_which_cell_is_missing_and_shows_the_rest(
 ) -> None:
     fabricate(few, "strided_regressor", epochs=2)
     damage(few / "pooled_regressor-quadrant", how)
-    cells, missing = files.load_matrix(few, CONFIG)
+    cells, missing = load_matrix(few, CONFIG)
     assert [cell.name for cell in cells] == ["coordconv_regressor-quadrant", "strided_regressor-quadrant"]
     assert len(missing) == 12
     (pooled,) = [cell for cell in missing if cell.name == "pooled_regressor-quadrant"]
@@ -192,14 +193,14 @@ def test_evaluate_compares_what_is_there(project: Path, command: Run) -> None:
 
 
 def test_the_same_cells_give_the_same_bytes(few: Path, tmp_path: Path) -> None:
-    cells, missing = files.load_matrix(few, CONFIG)
+    cells, missing = load_matrix(few, CONFIG)
     for name in "ab":
         report.write(tmp_path / f"{name}.html", cells, missing)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
 def test_the_page_does_not_depend_on_the_store_of_the_machine(few: Path, tmp_path: Path) -> None:
-    report.write(tmp_path / "a.html", *files.load_matrix(few, CONFIG))
+    report.write(tmp_path / "a.html", *load_matrix(few, CONFIG))
     (few / "pooled_regressor-quadrant" / "run.json").write_text('{"run_id": "1", "experiment_id": "2"}')
-    report.write(tmp_path / "b.html", *files.load_matrix(few, CONFIG))
+    report.write(tmp_path / "b.html", *load_matrix(few, CONFIG))
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()

@@ -11,6 +11,7 @@ import pytest
 
 from notsoclevr.cells import files
 from notsoclevr.cells.files import Cell
+from notsoclevr.cells.matrix import load_matrix
 from notsoclevr.dataset import Dataset
 from notsoclevr.report import page as report
 
@@ -306,7 +307,7 @@ def test_a_missing_cell_is_named_and_the_rest_is_drawn(
     for model in (regressor, "coordconv_painter", "pooled_regressor"):
         fabricate(tmp_path, model, epochs=2)
     (tmp_path / "pooled_regressor-quadrant" / "history.csv").write_text("foreign")
-    report.write(tmp_path / "index.html", *files.load_matrix(tmp_path, config))
+    report.write(tmp_path / "index.html", *load_matrix(tmp_path, config))
     page = watched.open(tmp_path / "index.html")
     assert "12 of 14 cells are missing" in page.inner_text("aside")
     assert "no result" in page.inner_text('#explorer .tile[data-model="pooled_regressor"]')

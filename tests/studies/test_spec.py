@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def test_a_block_is_every_combination(tmp_path: Path) -> None:
     assert seen == [(s, seed, rate) for s in ("uniform", "quadrant") for seed in range(3) for rate in (0.001, 0.01)]
     assert len({training.key for training in study.trainings}) == 12
     assert [training.settings for training in study.trainings[:2]] == ["learning_rate=0.001", "learning_rate=0.01"]
-    assert experiments[0].split.arguments() == {"train_share": 0.8, "seed": 0}
+    assert asdict(experiments[0].split) == {"train_share": 0.8, "seed": 0}
 
 
 def test_settings_that_go_together(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_settings_at_the_top_hold_for_all_blocks_that_do_not_say_otherwise(tmp_p
     settings = {"models.*.epochs": 2, "models.pooled_regressor.width": 1, "splits.uniform.train_share": 0.3}
     trainings = make_study(tmp_path, block, other, settings=settings).trainings
     assert [training.experiment.recipe.epochs for training in trainings] == [2, 2, 5]
-    assert [training.experiment.split.arguments()["train_share"] for training in trainings] == [0.3] * 3
+    assert [asdict(training.experiment.split)["train_share"] for training in trainings] == [0.3] * 3
     assert trainings[1].content["width"] == "1"
     assert {training.settings for training in trainings} == {""}
     with pytest.raises(StudyError, match=r"models.coordconv_regressor.width is no setting"):
@@ -127,7 +128,7 @@ def test_settings_of_all_blocks_are_settings_with_one_value(tmp_path: Path, sett
 def test_a_setting_of_the_split_makes_other_examples_and_another_key(tmp_path: Path) -> None:
     block = BLOCK | {"split": "uniform", "seed": 0, "settings": {"splits.uniform.train_share": [0.8, 0.5]}}
     usual, half = make_study(tmp_path, block).trainings
-    assert half.experiment.split.arguments()["train_share"] == 0.5
+    assert asdict(half.experiment.split)["train_share"] == 0.5
     assert usual.key != half.key
     assert usual.key == make_study(tmp_path, block | {"settings": {}, "variant": "plain"}).trainings[0].key
 

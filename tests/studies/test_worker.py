@@ -27,7 +27,7 @@ def test_a_row_holds_what_was_measured_whatever_random_numbers_other_threads_dra
     """A Dask worker has such threads, and Keras seeds its weights from the same `random`."""
     (training,) = make_study(tmp_path, REGRESSION).trainings
     asked, done = training.experiment, threading.Event()
-    last = train(asked, asked.split(generate()), np.array([], int)).history[-1]
+    last = train(asked, asked.split(generate())).history[-1]
 
     def draw() -> None:
         while not done.wait(0.0005):

@@ -16,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from notsoclevr.cells.files import Cell
-from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS
+from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, generate
 from notsoclevr.tasks import METRICS
 from notsoclevr.wording import percent
 
@@ -132,8 +133,6 @@ def save_map(path: Path, cell: Cell) -> None:
 
 def add_legend(figure: Figure) -> None:
     """Draw a legend of the maps below them."""
-    from matplotlib.patches import Patch
-
     handles = [
         Patch(color=RIGHT, label="exact"),
         Patch(color=NEAR, label="wrong: nearly right"),
@@ -188,15 +187,10 @@ def _white(cell: Cell, prediction: npt.NDArray[Any]) -> float:
     return float(prediction.max()) if cell.task.relative else 1.0
 
 
-def save_showcase(path: Path, cell: Cell, targets: npt.NDArray[Any]) -> None:
-    """Write target beside output on the squares that the tutorial shows.
-
-    Args:
-        path: The picture.
-        cell: The cell.
-        targets: What the showcase squares should look like, (k, 64, 64).
-    """
+def save_showcase(path: Path, cell: Cell) -> None:
+    """Write target beside output on the squares that the tutorial shows."""
     places = cell.predictions["showcase"]
+    targets = getattr(generate()[places], cell.task.target)  # (k, 64, 64)
     columns = 6
     rows = -(-len(places) // columns)
     figure = Figure(figsize=(1.6 * columns, 3.7 * rows + 0.7), layout="constrained")
@@ -240,16 +234,10 @@ def save_snapshots(directory: Path, cell: Cell) -> None:
         imsave(directory / f"{epoch:04.0f}.png", image, cmap="gray", vmin=0, vmax=max(1e-6, white))
 
 
-def save_cell_figures(directory: Path, cell: Cell, targets: npt.NDArray[Any]) -> None:
-    """Write all pictures of one cell.
-
-    Args:
-        directory: Their folder.
-        cell: The cell.
-        targets: What the showcase squares should look like, (k, 64, 64).
-    """
+def save_cell_figures(directory: Path, cell: Cell) -> None:
+    """Write all pictures of one cell into a folder."""
     save_curves(directory / "curves.png", cell)
     save_map(directory / "map.png", cell)
-    save_showcase(directory / "showcase.png", cell, targets)
+    save_showcase(directory / "showcase.png", cell)
     if cell.task.answer == "image":
         save_snapshots(directory / "snapshots", cell)

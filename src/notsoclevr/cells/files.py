@@ -28,14 +28,14 @@ import numpy as np
 import numpy.typing as npt
 
 from notsoclevr.archives import write_npz, write_zip
-from notsoclevr.config import PARAMS, Config, check
+from notsoclevr.config import check
 from notsoclevr.dataset import MARGIN, POSITIONS
 from notsoclevr.errors import TAKE_BACK, StudyError, describe
-from notsoclevr.evaluation import Canvas, summarise
+from notsoclevr.evaluation import summarise
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import atomic_write, write_json, write_rows
 from notsoclevr.models import MODELS, Model
-from notsoclevr.splits import SPLITS, Split
+from notsoclevr.splits import SPLITS
 from notsoclevr.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -89,51 +89,24 @@ class Cell:
         return TASKS[self.model.task]
 
     @property
-    def split(self) -> Split:
-        """The split that it was trained on, with its arguments."""
-        return self.experiment.split
-
-    @property
     def points(self) -> npt.NDArray[Any] | None:
         """The point (row, column) that it names at every position, (n, 2); None if it names none."""
         return self.predictions["predictions"] if self.task.answer == "point" else self.predictions.get("points")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
-    """A cell of the matrix that cannot be shown.
-
-    Args:
-        model: Its model.
-        split: Its split.
-        reason: What is wrong with its files, in one line.
-    """
-
-    model: str
-    split: str
-    reason: str
-
-    @property
-    def name(self) -> str:
-        """<model>-<split>."""
-        return f"{self.model}-{self.split}"
-
-
-def save(directory: Path, experiment: Experiment, canvas: Canvas, fit: Fit, showcase: npt.NDArray[Any]) -> None:
+def save(directory: Path, experiment: Experiment, fit: Fit) -> None:
     """Write model.keras, metrics.json, history.csv and predictions.npz.
 
     Args:
         directory: Where to.
         experiment: What was trained.
-        canvas: The examples.
         fit: What came of it.
-        showcase: Places in the canvas of the showcase squares.
     """
     save_network(directory / "model.keras", fit.network)
-    metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network)
+    metrics = summarise(experiment, fit.canvas, fit.outputs, fit.history, fit.network)
     write_json(directory / "metrics.json", metrics)
     write_rows(directory / "history.csv", fit.history)
-    save_predictions(directory / "predictions.npz", experiment.task, canvas, fit, showcase)
+    save_predictions(directory / "predictions.npz", experiment.task, fit)
 
 
 def save_network(path: Path, network: keras.Model) -> None:
@@ -157,16 +130,16 @@ def make_reproducible(path: Path) -> None:
     write_zip(path, members)
 
 
-def save_predictions(path: Path, task: Task, canvas: Canvas, fit: Fit, showcase: npt.NDArray[Any]) -> None:
+def save_predictions(path: Path, task: Task, fit: Fit) -> None:
     """Write predictions.npz; images at half precision, points at single precision."""
     kind = np.float32 if task.answer == "point" else np.float16
     arrays = {
-        "coordinates": canvas.dataset.coordinates,
-        "is_test": canvas.is_test,
+        "coordinates": fit.canvas.dataset.coordinates,
+        "is_test": fit.canvas.is_test,
         "predictions": task.predictions(fit.outputs).astype(kind),
-        "showcase": showcase,
+        "showcase": fit.showcase,
         "snapshots": fit.snapshots.astype(kind),
-        **task.measure(canvas.dataset, fit.outputs),
+        **task.measure(fit.canvas.dataset, fit.outputs),
     }
     if task.answer == "image" and task.points:
         arrays["points"] = task.points(fit.outputs)
@@ -303,7 +276,7 @@ def _mismatch(cell: Cell) -> str | None:
     place = cell.directory / "metrics.json"
     check(cell.model.recipe, cell.metrics["recipe"], place, "recipe")
     check(SPLITS[cell.metrics["split"]], cell.metrics["split_arguments"], place, "split_arguments")
-    if cell.split.name != cell.metrics["split"] or cell.metrics["task"] != cell.model.task:
+    if cell.metrics["task"] != cell.model.task:
         return "metrics.json contradicts itself"
     for part, members in (("train", ~arrays["is_test"]), ("test", arrays["is_test"])):
         for metric in task.metrics:
@@ -311,32 +284,3 @@ def _mismatch(cell: Cell) -> str | None:
             if not np.isclose(cell.metrics[name], mean, rtol=1e-4):  # git has the one file, DVC the other
                 return f"{name} of metrics.json is {cell.metrics[name]:.6g}, of predictions.npz {mean:.6g}"
     return None
-
-
-def load_matrix(directory: Path, config: Config) -> tuple[list[Cell], list[Missing]]:
-    """Load the cells of the comparison, and the reasons why others are missing.
-
-    Args:
-        directory: The folder of their folders.
-        config: What they should be.
-
-    Returns:
-        The cells and the missing ones, each by model, then split.
-    """
-    cells: list[Cell] = []
-    missing: list[Missing] = []
-    for model, split in config.cells:
-        name = f"{model}-{split}"
-        try:
-            cell = load(directory / name)
-            if cell.name != name:
-                raise StudyError(f"{cell.directory}: holds the results of {cell.name}")
-            trained, asked = cell.experiment.settings(), config.experiment(model, split).settings()
-            for setting, value in asked.items():
-                if trained[setting] != value:
-                    there = f"was trained with {setting} {trained[setting]}"
-                    raise StudyError(f"{cell.directory}: {there}, and {PARAMS} has {value}")
-            cells.append(cell)
-        except StudyError as error:
-            missing.append(Missing(model=model, split=split, reason=str(error)))
-    return cells, missing

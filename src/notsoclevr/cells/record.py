@@ -10,11 +10,12 @@ from pathlib import Path
 from notsoclevr.cells.files import Cell, Row, load_timings
 from notsoclevr.dataset import generate
 from notsoclevr.experiment import Experiment
-from notsoclevr.tasks import ANSWERS
 from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
 
+ANSWERS = {"image": "the probability of each pixel to be lit", "point": "a point in pixels, row and column"}
 
-def describe(experiment: Experiment) -> Run:
+
+def run_of(experiment: Experiment) -> Run:
     """Return the run of an experiment that is about to be trained."""
     settings = experiment.settings()
     return Run(
@@ -62,7 +63,7 @@ def collect(cell: Cell) -> Outcome:
     """Return what came of a cell, from its files."""
     import coordconv  # which imports Keras
 
-    split, results = cell.split(generate()), cell_digest(cell.directory)
+    split, results = cell.experiment.split(generate()), cell_digest(cell.directory)
     timings, epochs = load_timings(cell.directory, results), int(cell.history[-1]["epoch"])
     elapsed = [0.0, *accumulate(timings.get("epoch_seconds", [0.0] * epochs))]  # by epoch
     name = cell.metrics["split"]

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from notsoclevr import tracking
 from notsoclevr.cells import figures, files, record
 from notsoclevr.cells.files import Cell
 from notsoclevr.dataset import SHOWCASE_PLACES, SplitDataset
-from notsoclevr.errors import StudyError, one_line
-from notsoclevr.evaluation import Canvas
+from notsoclevr.errors import StudyError, warn
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging
 from notsoclevr.progress import Progress
@@ -49,22 +43,19 @@ def train_cell(
     run_id, feed, problem = None, None, None
     try:
         with tracking.connect(root) as store:
-            run_id = store.open_run(record.describe(experiment), adopt=True)
+            run_id = store.open_run(record.run_of(experiment), adopt=True)
             feed = store.feed(run_id)
     except tracking.StoreError as error:
         problem = error
-        print(f"notsoclevr: {one_line(str(error))}; training goes on without it", file=sys.stderr)
+        warn(f"{error}; training goes on without it")
     try:
-        canvas = Canvas.of(split)
-        showcase = np.array(SHOWCASE_PLACES)
-        fit = _train(experiment, split, showcase, directory.name, feed)
+        fit = _train(experiment, split, directory.name, feed)
         if not files.is_finite(fit.history):
             raise StudyError(f"{directory.name}: the training diverged, try a lower learning_rate", exit_status=1)
         with staging(directory, root) as folder:
-            files.save(folder, experiment, canvas, fit, showcase)
+            files.save(folder, experiment, fit)
             cell = files.load(folder, directory)
-            targets = getattr(canvas.dataset[showcase], experiment.task.target)
-            figures.save_cell_figures(folder / "figures", cell, targets)
+            figures.save_cell_figures(folder / "figures", cell)
             digest = record.cell_digest(folder)
             files.save_run(folder, run_id, digest)
             files.save_timings(folder, fit.epoch_seconds, perf_counter() - started, digest)
@@ -81,7 +72,7 @@ def train_cell(
         raise
     if problem:
         kept = f"the results are kept in {directory}, log them later with `notsoclevr track {directory}`"
-        print(f"notsoclevr: {one_line(f'{problem}; {kept}')}", file=sys.stderr)
+        warn(f"{problem}; {kept}")
 
 
 def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
@@ -101,29 +92,28 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
         StudyError: The store does not answer.
     """
     missing = [cell for cell in cells if not record.find_run(store, cell)]
+    if missing:
+        import_tensorflow()
     logged = []
     for cell in missing:
-        import_tensorflow()
         digest, outcome = record.cell_digest(cell.directory), record.collect(cell)
         run_id = files.load_run(cell.directory, digest)
         try:
             tracking.check_files(outcome)
             if not run_id or not store.resume(run_id):
-                run_id = store.open_run(record.describe(cell.experiment))
+                run_id = store.open_run(record.run_of(cell.experiment))
                 files.save_run(cell.directory, run_id, digest)
             store.finish(run_id, outcome)
         except tracking.StoreError:
             raise
         except StudyError as error:
-            print(f"notsoclevr: {cell.name} is not logged: {error}", file=sys.stderr)
+            warn(f"{cell.name} is not logged: {error}")
         else:
             logged.append(cell.name)
     return logged
 
 
-def _train(
-    experiment: Experiment, split: SplitDataset, showcase: npt.NDArray[Any], name: str, feed: Feed | None
-) -> Fit:
+def _train(experiment: Experiment, split: SplitDataset, name: str, feed: Feed | None) -> Fit:
     """Train, and tell who looks at stderr and who looks at MLflow how it goes."""
     steps = -(-len(split.train) // experiment.recipe.batch_size)
     with Progress(name, experiment.recipe.epochs, steps) as progress:
@@ -133,4 +123,4 @@ def _train(
                 feed.add(record.measured(row, seconds))
             progress.epoch(row)
 
-        return train(experiment, split, showcase, on_step=progress.step, on_epoch=note)
+        return train(experiment, split, showcase=SHOWCASE_PLACES, on_step=progress.step, on_epoch=note)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from notsoclevr.cells.files import Cell, Missing
+    from notsoclevr.cells.files import Cell
+    from notsoclevr.cells.matrix import Missing
     from notsoclevr.claims.judge import Judged
 
 
@@ -33,10 +34,11 @@ def write(
 
     loaded, found = studies.load(root), searches.load(root)
     comparison.write(reports, cells, studies.reached(loaded))
-    if judged:
-        claims.write(reports, judged)
+    ledger = claims.records(judged)
+    if ledger:
+        claims.write(reports, ledger)
     studies.write(reports, loaded, found)
     over_seeds = strips(studies.ended(loaded, "seeds"))
     # the page says the same wherever the repository is
     told = [replace(each, reason=each.reason.replace(f"{root}/", "")) for each in missing]
-    page.write(reports / "index.html", cells, told, claims.records(judged), over_seeds)
+    page.write(reports / "index.html", cells, told, ledger, over_seeds)

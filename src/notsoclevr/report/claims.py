@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,13 @@ OBVIOUS = ("study", "variant", "model", "split", "task")  # columns whose values
 PASSES = {None: "not tested", True: "yes", False: "no"}
 
 
-def counts(judged: Sequence[Judged]) -> str:
+Ledger = Sequence[Mapping[str, Any]]  # as `records` returns it
+
+
+def counts(ledger: Ledger) -> str:
     """Return how many claims have which verdict, in one line."""
-    found = Counter(each.verdict for each in judged)
-    return f"{len(judged)} claims: {', '.join(f'{verdict} {found[verdict]}' for verdict in VERDICTS)}"
+    found = Counter(claim["verdict"] for claim in ledger)
+    return f"{len(ledger)} claims: {', '.join(f'{verdict} {found[verdict]}' for verdict in VERDICTS)}"
 
 
 def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
@@ -67,7 +70,7 @@ def _tests(findings: Sequence[Finding]) -> list[dict[str, Any]]:
         {
             "label": label,
             "quantity": _quantity(finding.test, finding.test.column),
-            "value": _value(finding).removeprefix(", ").strip(),
+            "value": _value(finding),
             "needed": _bound(finding.test),
             "passes": finding.passes,
             "note": _note(finding.test),
@@ -103,10 +106,10 @@ def _words(column: str, value: Any) -> str:
 
 def _finding(finding: Finding) -> str:
     """Return as "exact answers on the test set, median 98 % (96 to 98 %), needed at least 99.95 %: no"."""
-    test, rival = finding.test, _rival(finding.test)
-    value = _value(finding) or (f", {rival}" if rival else "")
+    test = finding.test
     note = f" ({note})" if (note := _note(test)) else ""
-    return f"{_quantity(test, test.column)}{value}, needed {_bound(test)}: {PASSES[finding.passes]}{note}"
+    said = (_quantity(test, test.column), _value(finding) or _rival(test), f"needed {_bound(test)}")
+    return f"{', '.join(filter(None, said))}: {PASSES[finding.passes]}{note}"
 
 
 def _note(test: Test) -> str:
@@ -167,13 +170,13 @@ def _value(finding: Finding) -> str:
         return ""
     test, values = finding.test, finding.sides[0].values
     several = test.column is not None and len(values) > 1
-    statistic = f", {test.statistic}" if several else ""
+    statistic = f"{test.statistic} " if several else ""
     ends = span(values, partial(_amount, test)) if several else ""
     spread = f" ({ends})" if " to " in ends else ""
     if test.against is None:
-        return f"{statistic} {_statistic(test, finding.sides[0])}{spread}"
+        return f"{statistic}{_statistic(test, finding.sides[0])}{spread}"
     own, other = (_statistic(test, side) for side in finding.sides)
-    return f"{statistic} {own}{spread} {_rival(test, other)}: {_compared(test, finding.value)}"
+    return f"{statistic}{own}{spread} {_rival(test, other)}: {_compared(test, finding.value)}"
 
 
 def _statistic(test: Test, side: Side) -> str:
@@ -257,12 +260,12 @@ def _ranges(seeds: Collection[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {shown}"
 
 
-def markdown(judged: Sequence[Judged]) -> str:
+def markdown(ledger: Ledger) -> str:
     """Return the ledger as a page for people."""
     lines = [
         "# The ledger of claims",
         "",
-        f"{counts(judged)}.",
+        f"{counts(ledger)}.",
         "",
         "What was published, and what our rows say to it. The claims and the tests that decide them stand in",
         f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row,",
@@ -272,7 +275,6 @@ def markdown(judged: Sequence[Judged]) -> str:
         "the two are independent, and s if they are always right together.",
         "",
     ]
-    ledger = records(judged)
     header = ("claim", "published", "ours", "seeds", "verdict")
     for group, title in GROUPS.items():
         rows = [
@@ -293,12 +295,12 @@ def markdown(judged: Sequence[Judged]) -> str:
     return "\n".join(lines)
 
 
-def write(reports: Path, judged: Sequence[Judged]) -> None:
+def write(reports: Path, ledger: Ledger) -> None:
     """Write claims.md and claims.csv.
 
     Args:
         reports: Where to.
-        judged: The claims.
+        ledger: The claims.
 
     Raises:
         OSError: They cannot be written.
@@ -313,8 +315,8 @@ def write(reports: Path, judged: Sequence[Judged]) -> None:
             "verdict": claim["verdict"],
             "missing": "; ".join(claim["missing"]),
         }
-        for claim in records(judged)
+        for claim in ledger
     ]
     with atomic_write(reports / "claims.md") as page, atomic_write(reports / "claims.csv") as sheet:
-        page.write_text(markdown(judged), "utf-8")
+        page.write_text(markdown(ledger), "utf-8")
         write_rows(sheet, rows)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from notsoclevr.cells import record
 from notsoclevr.cells.files import Cell
-from notsoclevr.evaluation import best
 from notsoclevr.tasks import TASKS
 from notsoclevr.tracking import Outcome, Point, Run, Store
 from notsoclevr.wording import percent
@@ -46,6 +48,22 @@ def log_comparison(store: Store, reports: Path, cells: Sequence[Cell]) -> None:
             _, run_id = runs[f"{chosen['model']}-{chosen['split']}"]
             if run_id:
                 store.register(task, run_id, f"The best model of the {task} task, whatever its kind.")
+
+
+def best(cells: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the metrics of the cell whose network is the best at a task.
+
+    The best model has the highest mean share of exact answers on its test sets, and among equals the fewest weights.
+    Of its networks, it is the one trained on the split where all models together have the lowest share.
+
+    Args:
+        cells: Metrics of the cells of one task: "model", "split", "test_exact" and "parameters" of each.
+    """
+
+    def mean(key: str, cell: Mapping[str, Any]) -> float:
+        return float(np.mean([other["test_exact"] for other in cells if other[key] == cell[key]]))
+
+    return max(cells, key=lambda cell: (mean("model", cell), -cell["parameters"], -mean("split", cell)))
 
 
 def _describe(exact: Mapping[str, float], links: Mapping[str, str]) -> str:

@@ -268,7 +268,7 @@ def _best(runs: pd.DataFrame) -> list[str]:
     for (model, split), own in runs.groupby(["model", "split"], sort=False):
         metric = paper_metric(model)
         columns = [f"{part}_{metric.name}" for part in ("test", "train")]
-        best = own.sort_values(columns, ascending=metric.better == "lower", kind="stable").iloc[[0]]
+        best = own.sort_values(columns, ascending=metric.perfect < metric.worst, kind="stable").iloc[[0]]
         exact = [share(best[f"{part}_exact"].item()) for part in ("train", "test")]
         settings = _in_words(best["settings"].item())
         lines.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from notsoclevr import tracking
+from notsoclevr.errors import warn
 from notsoclevr.studies.rows import CONTENT, NUMBERS, Row
 
 EXPERIMENT = "studies"
@@ -91,7 +91,7 @@ def open_log(root: Path, name: str, about: str, role: str, files: Sequence[Path]
             _tell(log, lambda store: store.finish(log.run_id, outcome, status=status))
 
 
-def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], None]) -> None:
+def log_children(log: StudyLog, children: Iterable[Child], stop: Callable[[], None] = lambda: None) -> None:
     """Log the children that the run does not have yet.
 
     Args:
@@ -146,4 +146,4 @@ def _tell(log: StudyLog, message: Callable[[tracking.Store], None]) -> None:
             message(store)
     except tracking.StoreError as error:
         log.run_id = ""
-        print(f"notsoclevr: {error}; the same command, run again later, logs what MLflow lacks", file=sys.stderr)
+        warn(f"{error}; the same command, run again later, logs what MLflow lacks")

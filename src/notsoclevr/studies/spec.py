@@ -38,7 +38,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from notsoclevr.config import PARAMS, check, check_sizes, configure, read_yaml, sizes
+from notsoclevr.config import PARAMS, check, check_split, configure, read_yaml
 from notsoclevr.errors import StudyError
 from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS
@@ -221,7 +221,7 @@ def load_study(path: Path, root: Path) -> Study:
         for_all = {name.replace("models.*", f"models.{model}"): value for name, value in file.settings.items()}
         overrides = for_all | {name: value for name, value in settings.items() if name != BUDGET} | {"seed": seed}
         experiment = configure(params, overrides, f"{path}, variant {variant}").experiment(model, split)
-        check_sizes(*sizes(experiment.split), f"{path}, variant {variant}: splits.{split}")
+        check_split(experiment.split, f"{path}, variant {variant}: splits.{split}")
         training = Training(
             variant=variant,
             settings=" ".join(f"{_short(name)}={text(settings[name])}" for name in own),

@@ -17,7 +17,7 @@ from matplotlib.image import imsave
 
 from notsoclevr.dataset import SHOWCASE_PLACES, generate
 from notsoclevr.errors import describe
-from notsoclevr.evaluation import Canvas, summarise
+from notsoclevr.evaluation import summarise
 from notsoclevr.studies.rows import BY_EPOCH, MEASURED, SQUARES, Row, make_row
 from notsoclevr.studies.spec import Training
 from notsoclevr.tasks import Floats
@@ -70,10 +70,9 @@ def _measure(training: Training) -> dict[str, Any]:
     keras.backend.clear_session()
     experiment = training.experiment
     split = experiment.split(generate())
-    canvas = Canvas.of(split)
     with _own_random(experiment.seed):
-        fit = train(experiment, split, np.array([], int), measure_every=training.measure_every)
-    metrics = summarise(experiment, canvas, fit.outputs, fit.history, fit.network)
+        fit = train(experiment, split, measure_every=training.measure_every)
+    metrics = summarise(experiment, fit.canvas, fit.outputs, fit.history, fit.network)
     perfect = metrics["epochs_to_perfect"]
     values = metrics | {
         "seconds_to_perfect": perfect and round(sum(fit.epoch_seconds[: int(perfect)]), 2),

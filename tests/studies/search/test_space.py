@@ -125,29 +125,13 @@ def test_a_bad_protocol_is_refused(home: Path, change: dict[str, Any], says: str
         space_of(home)
 
 
-def test_a_model_may_add_settings_that_no_other_has(home: Path) -> None:
-    folder = home / "studies/search" / MODEL
-    folder.mkdir()
-    (folder / "space.yaml").write_text("space: {activation: [linear, relu]}", "utf-8")
-    assert space_of(home).settings[-1].choices == ["linear", "relu"]
-    for text, says in (
-        ("space: {beta_2: [0.5]}", "space.beta_2 stands in "),
-        ("space: {width: [2]}", "space.width stands in "),
-        ("space: {units: [2]}", f"space.units is no setting of {MODEL}; there are "),
-        ("space: {padding: [same, valid]}", f"space.padding is no setting of {MODEL}; there are "),
-        ("trials: 80", "trials is no setting"),
-    ):
-        (folder / "space.yaml").write_text(text, "utf-8")
-        with pytest.raises(StudyError, match=re.escape(says)):
-            space_of(home)
-
-
-def test_what_another_model_has_too_is_no_setting_of_its_own(home: Path) -> None:
-    folder = home / "studies/search/strided_regressor"
-    folder.mkdir()
-    (folder / "space.yaml").write_text("space: {padding: [same, reflect]}", "utf-8")
-    with pytest.raises(StudyError, match=r"space.padding is a setting of pooled_regressor too"):
-        space_of(home, "strided_regressor")
+def test_a_model_takes_the_settings_that_its_recipe_has(home: Path) -> None:
+    write_space(home, space=SPACE["space"] | {"activation": ["linear", "relu"], "padding": ["same", "valid"]})
+    names = {
+        model: [setting.name for setting in space_of(home, model).settings] for model in (MODEL, "pooled_regressor")
+    }
+    assert "activation" in names[MODEL] and "padding" not in names[MODEL]
+    assert "padding" in names["pooled_regressor"] and "activation" not in names["pooled_regressor"]
 
 
 def test_adam_has_a_penalty_and_no_decay_and_steps_no_warm_up(home: Path) -> None:

@@ -28,7 +28,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.image import imsave
 
 from notsoclevr.cells import figures
-from notsoclevr.cells.files import Cell, Missing
+from notsoclevr.cells.files import Cell
+from notsoclevr.cells.matrix import Missing
 from notsoclevr.claims.judge import VERDICTS
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SQUARE, generate
 from notsoclevr.files import atomic_write
@@ -113,9 +114,10 @@ def _tested(cell: Cell) -> tuple[int, int]:
 def _network(cell: Cell, layers: Sequence[network.Layer]) -> dict[str, Any]:
     """Return what the page computes the answers of a network with."""
     task = cell.task
+    shown = task.inputs(generate()[np.arange(1)])
     packed = ("kernel", "bias")
     return {
-        "given": network.lit(task),
+        "given": None if shown.ndim == 2 else _reach(shown),  # coordinates, or a square
         "activation": task.activation,
         "names": task.points is not None,
         "layers": [
@@ -200,13 +202,17 @@ def _headline(cells: Sequence[Cell]) -> dict[str, Any] | None:
 
 def _task(task: Task) -> dict[str, Any]:
     """Return what the page knows of a task."""
-    lit = getattr(generate(), task.target)[0].sum()  # pixels of a target, which is a square
     return {
         "question": task.question,
         "answer": task.answer,
         "metric": task.metric,
-        "reach": math.isqrt(int(lit)) // 2,  # from the centre of a target to its edge, pixels
+        "reach": _reach(getattr(generate(), task.target)[0]),
     }
+
+
+def _reach(image: npt.NDArray[Any]) -> int:
+    """Return how far the square in an image reaches from its centre, pixels."""
+    return math.isqrt(int(image.sum())) // 2
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

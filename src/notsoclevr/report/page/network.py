@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -25,8 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from notsoclevr.cells.files import Cell
-from notsoclevr.dataset import CANVAS, Dataset, generate
-from notsoclevr.tasks import Task
+from notsoclevr.dataset import CANVAS
 
 Layer = dict[str, Any]
 Arrays = Mapping[str, npt.NDArray[np.float32]]
@@ -167,14 +165,3 @@ def channels(networks: Iterable[Sequence[Layer]]) -> list[str]:
 def size(layers: Sequence[Layer]) -> int:
     """Return how many weights a network has."""
     return sum(layer[name].size for layer in layers for name in ("kernel", "bias") if name in layer)
-
-
-def lit(task: Task) -> int | None:
-    """Return how far the square that a network of a task is shown reaches from its centre, pixels.
-
-    Returns:
-        None where it is given coordinates.
-    """
-    example: Dataset = generate()[np.arange(1)]
-    given = task.inputs(example)
-    return None if given.ndim == 2 else math.isqrt(int(given.sum())) // 2

@@ -348,7 +348,7 @@ class _Search:
         self.rows.append(row)
         line = self.lines[row.trial, row.seed] = to_line(self.space, row)
         save_lines(self.space, self.lines)
-        log_row(self.log, self.space, row, self.stop)
+        log_row(self.log, self.space, row)
         said = row.error or (f"score {line['score']}" if line["score"] else row.state)
         shown = f"trial {row.trial} seed {row.seed}: {said}"
         self.bar.set_postfix_str(shown, refresh=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 
 from notsoclevr.cost import GIGA
@@ -12,9 +11,9 @@ from notsoclevr.studies.search.space import Space
 from notsoclevr.studies.spec import fingerprint, text
 
 
-def log_row(log: StudyLog, space: Space, row: TrialRow, stop: Callable[[], None]) -> None:
+def log_row(log: StudyLog, space: Space, row: TrialRow) -> None:
     """Log a row of trials.csv if it has no child yet, see `log_children`."""
-    log_children(log, [_child(space, row)], stop)
+    log_children(log, [_child(space, row)])
 
 
 def _child(space: Space, row: TrialRow) -> Child:

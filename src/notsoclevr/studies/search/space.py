@@ -1,24 +1,21 @@
 """What a search for a recipe may try: studies/search/space.yaml, the same for all models.
 
-A search is a folder, studies/search/<model>; the model is its name. The space stands in the folder above it. A model
-with settings that no other has may add a space.yaml of its own beside its trials:
-
-    space:
-      units: [32, 64, 128]
+A search is a folder, studies/search/<model>; the model is its name. The space stands in the folder above it, and a
+model takes those of its settings that its recipe has.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from notsoclevr.config import PARAMS, check, check_sizes, complaint, load, read_yaml, setting_names, sizes
+from notsoclevr.config import PARAMS, check, check_split, complaint, load, read_yaml, setting_names
 from notsoclevr.cost import GIGA
 from notsoclevr.dataset import Dataset, SplitDataset, generate
 from notsoclevr.errors import StudyError
@@ -124,13 +121,6 @@ class _File:
             used += own
             if len({*used}) < len(used):
                 raise ValueError(f"{name} is {own}; it takes seeds that are all different, and no other list has")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Own:
-    __pydantic_config__ = FORBID
-
-    space: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +244,7 @@ def load_space(folder: Path, root: Path) -> Space:
             a value that the model does not take.
     """
     folder = folder.resolve()
-    path, own_path, model = folder.parent / FILE, folder / FILE, folder.name
+    path, model = folder.parent / FILE, folder.name
     if model not in MODELS:
         raise StudyError(f"{folder}: {model} is no model; the folder takes the name of one: {', '.join(MODELS)}")
     file: _File = check(_File, read_yaml(path), path)
@@ -269,16 +259,15 @@ def load_space(folder: Path, root: Path) -> Space:
     known = {OPERATIONS, PENALTY, *setting_names()} - {"epochs"}
     if unknown := [name for name in file.space if name not in known]:
         follow = f": they follow from {OPERATIONS}" if unknown[0] == "epochs" else ""
-        raise StudyError(f"{path}: space.{unknown[0]} is no setting of a search{follow}; {_names(setting_names())}")
+        others = ", ".join(name for name in setting_names() if name != "epochs")
+        raise StudyError(f"{path}: space.{unknown[0]} is no setting of a search{follow}; there are {others}")
     settings = [_setting(name, value, model, path) for name, value in file.space.items() if _has(model, name)]
-    if own_path.exists():
-        settings += _own_settings(own_path, model, path, file.space)
     splits = {
         name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))
         for name, arguments in file.validation.items()
     }
     for name, split in splits.items():
-        check_sizes(*sizes(split), f"{path}: validation.{name}")
+        check_split(split, f"{path}: validation.{name}")
     return Space(
         folder=folder,
         model=model,
@@ -293,32 +282,8 @@ def load_space(folder: Path, root: Path) -> Space:
     )
 
 
-def _own_settings(own_path: Path, model: str, path: Path, space: Mapping[str, Any]) -> list[Setting]:
-    """Return the settings of a model's own file, which may name only what no other model has."""
-    own: _Own = check(_Own, read_yaml(own_path), own_path)
-    for name in own.space:
-        if name in space:
-            raise StudyError(f"{own_path}: space.{name} stands in {path}, the same for every model")
-        if not _has(model, name) or name == "epochs":
-            raise StudyError(f"{own_path}: space.{name} is no setting of {model}; {_names(_own_names(model))}")
-        if others := [other for other in MODELS if other != model and _has(other, name)]:
-            raise StudyError(
-                f"{own_path}: space.{name} is a setting of {others[0]} too; a model's own space takes "
-                f"settings that no other model has"
-            )
-    return [_setting(name, value, model, own_path) for name, value in own.space.items()]
-
-
-def _own_names(model: str) -> list[str]:
-    return [each.name for each in fields(MODELS[model].recipe)]
-
-
 def _has(model: str, name: str) -> bool:
-    return name in (OPERATIONS, PENALTY) or name in _own_names(model)
-
-
-def _names(names: Sequence[str]) -> str:
-    return f"there are {', '.join(name for name in names if name != 'epochs')}"
+    return name in {OPERATIONS, PENALTY, *(each.name for each in fields(MODELS[model].recipe))}
 
 
 def _setting(name: str, value: Any, model: str, path: Path) -> Setting:
