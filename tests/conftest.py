@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -27,6 +29,19 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 # What the tests start must not log to the store of the person who runs them, nor to that of an outer `mlflow run`.
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
     os.environ.pop(name, None)
+
+# SQLite waits for the disk after each change of MLflow's store, but not in memory.
+MEMORY = Path("/dev/shm")
+if (
+    MEMORY.is_dir()
+    and min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) > 6 * 2**30
+    and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+# A shell ignores Ctrl-C in what it starts in the background, and so would all that the tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As notsoclevr.training sets it, before a test module imports TensorFlow, which has no channels_first without it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -107,7 +122,7 @@ def run_command(
 
     A command that needs TensorFlow or MLflow is forked from a process that has imported them, which takes ten seconds.
     """
-    if {"train", "evaluate", "track"} & set(arguments[:1]):
+    if {"train", "evaluate", "track", "study", "search"} & set(arguments[:1]):
         return preloaded.run(arguments, cwd or folder, inherited() | environment)
     return subprocess.run(
         [sys.executable, "-m", "notsoclevr", *arguments],

@@ -21,6 +21,8 @@ CONTEXT.set_forkserver_preload(
         "notsoclevr.cells.training",
         "notsoclevr.report.comparison",
         "notsoclevr.stages",
+        "notsoclevr.studies.engine",
+        "notsoclevr.studies.search.engine",
     ]
 )
 

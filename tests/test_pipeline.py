@@ -121,7 +121,6 @@ def test_nothing_is_left_to_do_and_dvc_shows_what_there_is(clone: Path) -> None:
     shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
     metrics = shown[""]["data"]["results/deconv_painter-quadrant/metrics.json"]["data"]
     assert metrics["parameters"] > 0
-    assert "models" in json.dumps(json.loads(run(clone, "dvc", "params", "diff", "--json").stdout))
 
 
 def test_the_pages_pass_their_tests_after_the_pipeline(clone: Path) -> None:
@@ -216,7 +215,7 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
     }
     with subprocess.Popen(command, cwd=clone, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert wait_until(lambda: len(runs_of(client)) == before + 1, 120)
+        assert wait_until(lambda: len(runs_of(client)) == before + 1, 120, pause=0.3)
         process.send_signal(signal.SIGINT)
         assert process.stderr and process.stderr.read().endswith("notsoclevr: stopped\n")
     assert process.returncode == 130
@@ -333,10 +332,10 @@ def test_the_pipeline_takes_models_and_epochs(clone: Path) -> None:
 
 def test_mlflow_run_is_one_run(clone: Path) -> None:
     shutil.rmtree(clone / "data")
-    (clone / "mlflow.db").unlink()
+    before = {one.info.run_id for one in tracked(clone)}
     arguments = ["-P", "model=coordconv_regressor", "-P", "split=uniform", "-P", "epochs=3", "-P", "learning_rate=1e-3"]
     run(clone, "mlflow", "run", ".", "--env-manager", "local", *arguments)
-    (only,) = tracked(clone)
+    (only,) = [one for one in tracked(clone) if one.info.run_id not in before]
     assert only.info.status == "FINISHED"
     assert only.data.params["epochs"] == "3"
     assert only.data.params["optimizer"] in ("adam", "adamw")
@@ -346,4 +345,5 @@ def test_mlflow_run_is_one_run(clone: Path) -> None:
     failed = run(clone, "mlflow", "run", ".", "--env-manager", "local", "-P", "model=nobody", check=False)
     assert failed.returncode != 0
     assert sum("notsoclevr: " in line for line in failed.stderr.splitlines()) == 1
-    assert sorted(one.info.status for one in tracked(clone)) == ["FAILED", "FINISHED"]
+    new = [one.info.status for one in tracked(clone) if one.info.run_id not in before]
+    assert sorted(new) == ["FAILED", "FINISHED"]

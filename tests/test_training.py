@@ -45,23 +45,28 @@ def small(full: Dataset) -> SplitDataset:
 
 
 SHOWCASE = np.array([0, 268])
+STEPS: list[None] = []  # of the training of `first`
+NOTED: list[tuple[dict[str, float], float]] = []
 
 
-def test_history_is_what_the_outputs_say(small: SplitDataset) -> None:
-    steps: list[None] = []
-    rows: list[dict[str, float]] = []
-    seconds: list[float] = []
+@pytest.fixture(scope="module")
+def first(small: SplitDataset) -> training.Fit:
+    """A training that several tests look at."""
 
-    def note(row: dict[str, float], trained: float) -> None:
-        rows.append(row)
-        seconds.append(trained)
+    def note(row: dict[str, float], seconds: float) -> None:
+        NOTED.append((row, seconds))
 
-    trained = training.train(experiment(), small, showcase=SHOWCASE, on_step=lambda: steps.append(None), on_epoch=note)
-    assert seconds == [*accumulate(trained.epoch_seconds)]
+    return training.train(experiment(), small, showcase=SHOWCASE, on_step=lambda: STEPS.append(None), on_epoch=note)
+
+
+def test_history_is_what_the_outputs_say(first: training.Fit, small: SplitDataset) -> None:
+    trained = first
+    rows, seconds = zip(*NOTED, strict=True)
+    assert seconds == (*accumulate(trained.epoch_seconds),)
     canvas = Canvas.of(small)
     assert [row["epoch"] for row in trained.history] == [1, 2]
-    assert rows == trained.history
-    assert len(steps) == 2 * 7  # 220 examples in batches of 32
+    assert [*rows] == trained.history
+    assert len(STEPS) == 2 * 7  # 220 examples in batches of 32
     last = {name: value for name, value in trained.history[-1].items() if name != "epoch"}
     assert last == score(experiment(), canvas, trained.outputs)
     right = np.rint(trained.outputs) == canvas.dataset.coordinates
@@ -71,17 +76,17 @@ def test_history_is_what_the_outputs_say(small: SplitDataset) -> None:
     assert not np.array_equal(trained.snapshots[0], trained.snapshots[1])
 
 
-def test_the_same_seed_gives_the_same_network_and_another_does_not(small: SplitDataset) -> None:
-    first, again, other = (training.train(experiment(seed=seed), small, showcase=SHOWCASE) for seed in (3, 3, 4))
+def test_the_same_seed_gives_the_same_network_and_another_does_not(first: training.Fit, small: SplitDataset) -> None:
+    again, other = (training.train(experiment(seed=seed), small, showcase=SHOWCASE) for seed in (3, 4))
     for a, b in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert first.history == again.history != other.history
 
 
-def test_only_the_training_set_is_trained_on(small: SplitDataset, full: Dataset) -> None:
+def test_only_the_training_set_is_trained_on(first: training.Fit, small: SplitDataset) -> None:
     other_test = SplitDataset(train=small.train, test=small.test[np.arange(5)])
-    a, b = (training.train(experiment(), split, showcase=SHOWCASE[:1]) for split in (small, other_test))
-    for x, y in zip(a.network.get_weights(), b.network.get_weights(), strict=True):
+    other = training.train(experiment(), other_test, showcase=SHOWCASE[:1])
+    for x, y in zip(first.network.get_weights(), other.network.get_weights(), strict=True):
         np.testing.assert_array_equal(x, y)
 
 
@@ -146,12 +151,11 @@ def test_weight_decay_is_decoupled_in_adamw_and_a_penalty_in_adam() -> None:
 
 @pytest.mark.parametrize("model", ["coordconv_classifier", "pooled_regressor"])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-@pytest.mark.parametrize("size", [32, 13])
 def test_a_step_in_parts_is_the_step_of_the_whole_batch(
-    model: str, optimizer: str, size: int, small: SplitDataset, monkeypatch: pytest.MonkeyPatch
+    model: str, optimizer: str, small: SplitDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = experiment(model, optimizer=optimizer, weight_decay=0.01, scale_coordinates=True)
-    task, batch = asked.task, np.arange(size)
+    task = asked.task
     stepped = []
     for at_once in (None, 4):
         monkeypatch.setattr(training, "_examples_at_once", lambda network, at_once=at_once: at_once)
@@ -161,8 +165,12 @@ def test_a_step_in_parts_is_the_step_of_the_whole_batch(
         step = training._step(
             network, keras.optimizers.SGD(1.0), asked.loss(), task.inputs(small.train), task.targets(small.train)
         )
-        step(batch)
-        stepped.append([new - old for new, old in zip(network.get_weights(), before, strict=True)])
+        changes = []
+        for size in (32, 13):
+            network.set_weights(before)
+            step(np.arange(size))
+            changes += [new - old for new, old in zip(network.get_weights(), before, strict=True)]
+        stepped.append(changes)
     for whole, parts in zip(*stepped, strict=True):
         np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-6 + 2e-5 * np.abs(whole).max())
     assert all(np.abs(whole).max() > 1e-4 for whole in stepped[0] if whole.size > 1)
@@ -210,7 +218,7 @@ def test_the_number_of_cores_changes_no_bit() -> None:
 
 @pytest.mark.parametrize("model", ["coordconv_regressor", "coordconv_classifier", "coordconv_painter"])
 def test_training_lowers_the_loss(model: str, small: SplitDataset) -> None:
-    trained = training.train(experiment(model, epochs=4, scale_coordinates=True), small, showcase=SHOWCASE)
+    trained = training.train(experiment(model, epochs=4, scale_coordinates=True), small, measure_every=4)
     untrained = keras.models.clone_model(trained.network)
     task = experiment(model).task
     before = score(

@@ -137,9 +137,9 @@ def strays(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def wait_until(condition: Callable[[], Any], seconds: float) -> bool:
-    """Wait for a condition, and say whether it came true in time."""
+def wait_until(condition: Callable[[], Any], seconds: float, pause: float = 0.02) -> bool:
+    """Wait for a condition, asked again after a pause in seconds, and say whether it came true in time."""
     end = perf_counter() + seconds
     while not (met := condition()) and perf_counter() < end:
-        sleep(0.02)
+        sleep(pause)
     return bool(met)

@@ -13,8 +13,7 @@ import yaml
 from notsoclevr.studies.rows import Row, make_row
 from notsoclevr.studies.spec import Study, Training, load_study
 
-from ..conftest import ROOT
-
+ROOT = Path(__file__).parents[2]  # not from conftest, which every worker would import with this module
 BLOCK: dict[str, Any] = {
     "variant": "rates",
     "model": "coordconv_regressor",
