@@ -19,6 +19,7 @@ CELLS = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
 CODE = [cell for cell in CELLS if cell["cell_type"] == "code"]
 FEWER = {"CLASSIFIER_STEPS": 5, "REGRESSOR_STEPS": 5}
 TRIALS = "answers = [train_regressor("  # after the list of what is tried; each has to be compiled
+LOOKS = "data.coordinates % 2 == 0"  # positions to look at on the way
 
 
 def source(cell: dict[str, Any]) -> str:
@@ -46,6 +47,8 @@ def test_cells_run(tmp_path: Path) -> None:
         assert replaced == 1
     assert sum(TRIALS in text for text in others) == 1
     others = [text.replace(TRIALS, f"trials = trials[:2]\n{TRIALS}") for text in others]
+    assert sum(LOOKS in text for text in others) == 1
+    others = [text.replace(LOOKS, LOOKS.replace("2", "8")) for text in others]
     with ProcessPoolExecutor(1, preloaded.CONTEXT) as pool:
         shown = pool.submit(run_cells, [first, *others], tmp_path).result()
     assert f"7,553 weights, {FEWER['CLASSIFIER_STEPS']} steps" in shown

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +14,11 @@ from notsoclevr.cells.matrix import load_matrix
 from notsoclevr.cells.record import cell_digest, collect
 from notsoclevr.errors import StudyError
 from notsoclevr.files import staging
+from notsoclevr.models import MODELS
 from notsoclevr.tasks import TASKS
+from notsoclevr.training import import_tensorflow
 
-from ..conftest import ROOT
+from .. import preloaded
 from ..fabricated import CONFIG, QUADRANT, fabricate
 
 
@@ -73,27 +74,21 @@ def test_metrics_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     assert a == b
 
 
-SAVES = """
-import sys
-from pathlib import Path
-from notsoclevr.training import import_tensorflow
-import_tensorflow()
-import keras
-from notsoclevr.cells.files import save_network
-from notsoclevr.config import load
-spare = [object() for _ in range(int(sys.argv[3]))]  # so that nothing is where it was in memory
-keras.utils.set_random_seed(1)
-experiment = load(Path(sys.argv[1])).experiment("two_stage_painter", "uniform")
-save_network(Path(sys.argv[2]), experiment.entry.build(experiment.recipe))
-"""
-
-
-def test_the_same_network_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also in another process, where hashes and memory are others."""
-    monkeypatch.setattr(sys, "argv", ["", str(ROOT / "params.yaml"), str(tmp_path / "a.keras"), "0"])
+def save_a_network(path: Path, spare: int) -> None:
+    """Write a network; with spare objects, nothing is where it was in memory."""
+    import_tensorflow()
+    kept = [object() for _ in range(spare)]
     keras.backend.clear_session()  # which gives layers their names
-    exec(SAVES, {})
-    subprocess.run([sys.executable, "-c", SAVES, sys.argv[1], str(tmp_path / "b.keras"), "100000"], check=True)
+    keras.utils.set_random_seed(1)
+    files.save_network(path, MODELS["two_stage_painter"].build(CONFIG.models["two_stage_painter"]))
+    assert len(kept) == spare
+
+
+def test_the_same_network_is_the_same_file(tmp_path: Path) -> None:
+    """Also in another process, where hashes and memory are others."""
+    save_a_network(tmp_path / "a.keras", 0)
+    with ProcessPoolExecutor(1, preloaded.CONTEXT) as pool:
+        pool.submit(save_a_network, tmp_path / "b.keras", 100_000).result()
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     loaded = keras.saving.load_model(tmp_path / "a.keras")
     assert loaded.count_params() == 15_010
