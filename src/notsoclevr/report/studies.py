@@ -130,7 +130,7 @@ def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) ->
         said = f"The tutorial's squares, as the networks of {study.name} paint them"
         lines += [f"![{said}](figures/{study.name}_squares.png)", ""]
     if extract := EXTRACTS.get(study.name):
-        lines += extract(whole)
+        lines += extract(whole, loaded)
     variants = [f"- *{variant}*: {about}" for variant, about in study.variants.items()]
     return [*lines, *variants, *([""] if variants else []), *_summary(runs)]
 
@@ -141,7 +141,7 @@ def _by_model(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _beside_recipe(runs: pd.DataFrame, loaded: Loaded) -> pd.DataFrame:
-    """Return runs of changed recipes, below those of the recipes as they are with the same splits and seeds."""
+    """Return runs of changed recipes, below those of the recipes as they are with the same models, splits and seeds."""
     whole = ended(loaded, "seeds")
     if whole is None:
         return runs
@@ -281,8 +281,6 @@ def _best(runs: pd.DataFrame) -> list[str]:
 
 def _exact_from(runs: pd.DataFrame) -> list[str]:
     """Return what each model reaches with each budget, and the least with which it is perfect with every seed."""
-    if not runs["settings"].all():  # one budget, which no table needs
-        return []
     perfect = is_perfect(runs).groupby([runs["model"], runs["split"], runs["training_operations"]]).all()
     runs = runs.assign(budget=runs["settings"].map(_budget))
     budgets = sorted(runs["budget"].unique())
@@ -301,13 +299,13 @@ def _exact_from(runs: pd.DataFrame) -> list[str]:
 # By the name of a study, which is its folder's.
 PICTURES: Mapping[str, Callable[[Path, pd.DataFrame, Loaded], None]] = {
     "seeds": _draw_seeds,
-    "cost": lambda path, runs, _: figures.save_costs(path, runs),
+    "cost": lambda path, runs, loaded: figures.save_costs(path, _beside_recipe(runs, loaded)),
     "ablations": _draw_variants,
     "sample_efficiency": lambda path, runs, _: figures.save_shares(path, runs),
 }
-EXTRACTS: Mapping[str, Callable[[pd.DataFrame], list[str]]] = {
-    "cost": _exact_from,
-    "replication": _beside_published,
-    "paper_grid": _best,
-    "paper_grid_subset": _best,
+EXTRACTS: Mapping[str, Callable[[pd.DataFrame, Loaded], list[str]]] = {
+    "cost": lambda runs, loaded: _exact_from(_beside_recipe(runs, loaded)),
+    "replication": lambda runs, _: _beside_published(runs),
+    "paper_grid": lambda runs, _: _best(runs),
+    "paper_grid_subset": lambda runs, _: _best(runs),
 }
