@@ -6,31 +6,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+import coordconv  # noqa: F401  # so that Keras knows its layers in files of another worker
 from notsoclevr.cells.files import Cell
+from notsoclevr.cells.matrix import load_matrix
 from notsoclevr.claims.judge import judge
 from notsoclevr.claims.spec import FILE
 from notsoclevr.report import claims, page, studies
 from notsoclevr.report.strips import strips
 
 from ..conftest import ROOT
-from ..fabricated import fabricate, fabricate_all
+from ..fabricated import CONFIG, fabricate, fabricate_all
 from .browser import CHROMIUM, FLAGS, Browser, Watched
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cell]]:
-    """The page of fourteen fabricated cells with the real claims and seeds, and the cells."""
-    folder = tmp_path_factory.mktemp("report")
-    cells = fabricate_all(folder / "results")
-    page.write(
-        folder / "index.html",
-        cells,
-        (),
-        claims.records(judge(ROOT, ROOT / FILE)),
-        strips(studies.ended(studies.load(ROOT), "seeds")),
-    )
-    return folder / "index.html", cells
+def written(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Path, list[Cell]]:
+    """The page of fourteen fabricated cells with the real claims and seeds, and the cells.
+
+    The first worker that needs it writes it, and the others read it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "report"
+    index = folder / "index.html"
+    with FileLock(f"{folder}.lock"):
+        if not index.exists():
+            page.write(
+                index,
+                fabricate_all(folder / "results"),
+                (),
+                claims.records(judge(ROOT, ROOT / FILE)),
+                strips(studies.ended(studies.load(ROOT), "seeds")),
+            )
+    cells, missing = load_matrix(folder / "results", CONFIG)
+    assert not missing
+    return index, cells
 
 
 @pytest.fixture

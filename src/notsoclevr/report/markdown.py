@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from notsoclevr.tasks import Metric
 from notsoclevr.wording import percent
@@ -39,6 +40,7 @@ def share(value: float | None) -> str:
     return NONE if value is None else percent(value)
 
 
+@cache
 def interval(successes: int, of: int) -> tuple[float, float]:
     """Return the 95 % interval of a share of runs that ended well (Clopper and Pearson)."""
     from scipy.stats import binomtest
