@@ -91,7 +91,7 @@ def save_shares(path: Path, runs: pd.DataFrame) -> None:
             entry = MODELS[model]
             axes.plot(exact.index, exact["median"], ".-", color=entry.colour, label=entry.title, linewidth=1.5)
             axes.fill_between(exact.index, exact["min"], exact["max"], color=entry.colour, alpha=0.15, linewidth=0)
-        axes.set(xscale="log", ylim=(-0.03, 1.03), xlabel="share of the canvas trained on")
+        axes.set(xscale="log", xlim=(0.008, 1), ylim=(-0.03, 1.03), xlabel="share of the canvas trained on")
         axes.set_title(task, fontsize=10)
         axes.set_xticks((0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8))
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
