@@ -45,7 +45,7 @@ def small(full: Dataset) -> SplitDataset:
 
 
 SHOWCASE = np.array([0, 268])
-STEPS: list[None] = []  # of the training of `first`
+STEPS: list[int] = []  # of the training of `first`
 NOTED: list[tuple[dict[str, float], float]] = []
 
 
@@ -56,7 +56,7 @@ def first(small: SplitDataset) -> training.Fit:
     def note(row: dict[str, float], seconds: float) -> None:
         NOTED.append((row, seconds))
 
-    return training.train(experiment(), small, showcase=SHOWCASE, on_step=lambda: STEPS.append(None), on_epoch=note)
+    return training.train(experiment(), small, showcase=SHOWCASE, on_steps=STEPS.append, on_epoch=note)
 
 
 def test_history_is_what_the_outputs_say(first: training.Fit, small: SplitDataset) -> None:
@@ -66,7 +66,7 @@ def test_history_is_what_the_outputs_say(first: training.Fit, small: SplitDatase
     canvas = Canvas.of(small)
     assert [row["epoch"] for row in trained.history] == [1, 2]
     assert [*rows] == trained.history
-    assert len(STEPS) == 2 * 7  # 220 examples in batches of 32
+    assert sum(STEPS) == 2 * 7  # 220 examples in batches of 32
     last = {name: value for name, value in trained.history[-1].items() if name != "epoch"}
     assert last == score(experiment(), canvas, trained.outputs)
     right = np.rint(trained.outputs) == canvas.dataset.coordinates
@@ -162,9 +162,8 @@ def test_a_step_in_parts_is_the_step_of_the_whole_batch(
         keras.utils.set_random_seed(0)
         network = training._build(asked)
         before = network.get_weights()
-        step = training._step(
-            network, keras.optimizers.SGD(1.0), asked.loss(), task.inputs(small.train), task.targets(small.train)
-        )
+        examples = task.inputs(small.train), task.targets(small.train)
+        step = training._steps(network, keras.optimizers.SGD(1.0), asked.loss(), *examples, 32)
         changes = []
         for size in (32, 13):
             network.set_weights(before)
@@ -174,6 +173,16 @@ def test_a_step_in_parts_is_the_step_of_the_whole_batch(
     for whole, parts in zip(*stepped, strict=True):
         np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-6 + 2e-5 * np.abs(whole).max())
     assert all(np.abs(whole).max() > 1e-4 for whole in stepped[0] if whole.size > 1)
+
+
+@pytest.mark.parametrize("model", ["coordconv_painter", "strided_regressor"])
+def test_steps_in_one_call_are_those_of_many(model: str, small: SplitDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+    for together in (1, training.TOGETHER):
+        monkeypatch.setattr(training, "TOGETHER", together)
+        trained.append(training.train(experiment(model, epochs=1, warmup_epochs=0), small).network.get_weights())
+    for one, many in zip(*trained, strict=True):
+        np.testing.assert_array_equal(one, many)
 
 
 def test_a_batch_that_is_normalised_stays_whole_and_others_fit_the_cache() -> None:

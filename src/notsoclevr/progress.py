@@ -52,9 +52,9 @@ class Progress:
     def __exit__(self, *error: object) -> None:
         self._bar.close()
 
-    def step(self) -> None:
-        """Note that a step was made."""
-        self._bar.update()
+    def steps(self, number: int) -> None:
+        """Note that some steps were made."""
+        self._bar.update(number)
 
     def epoch(self, row: Row) -> None:
         """Note that an epoch ended, with its row of the history."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Row = dict[str, float]
 MOST_MEASUREMENTS = 12  # of a training
 CACHED = 2**19  # numbers that the largest layer of a network may put out at a time: 2 MiB
+TOGETHER = 8  # steps in a call of TensorFlow, of which each takes about a millisecond; Ctrl-C waits for its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -140,7 +141,7 @@ def train(
     *,
     showcase: Sequence[int] = (),
     measure_every: int | None = None,
-    on_step: Callable[[], None] = lambda: None,
+    on_steps: Callable[[int], None] = lambda steps: None,
     on_epoch: Callable[[Row, float], None] = lambda row, seconds: None,
 ) -> Fit:
     """Train one network; what is measured on the way never steers it.
@@ -151,7 +152,7 @@ def train(
         showcase: Places in the canvas of the squares whose snapshots are kept.
         measure_every: Epochs from one measurement to the next; by default a long training is measured seven to
             twelve times. The last epoch is always measured.
-        on_step: Called after each step.
+        on_steps: Called after some steps, with their number.
         on_epoch: Called after each measured epoch with its row of the history, and with the seconds that all epochs
             until then have trained.
 
@@ -167,7 +168,8 @@ def train(
     task, recipe, size = experiment.task, experiment.recipe, len(split.train)
     network = _build(experiment)
     optimizer = _optimizer(recipe, steps_per_epoch=-(-size // recipe.batch_size))
-    step = _step(network, optimizer, experiment.loss(), task.inputs(split.train), task.targets(split.train))
+    examples = task.inputs(split.train), task.targets(split.train)
+    make_steps = _steps(network, optimizer, experiment.loss(), *examples, recipe.batch_size)
     canvas = Canvas.of(split)
     predict = _predict(network, task.inputs(canvas.dataset))
     shuffle = np.random.default_rng(experiment.seed)
@@ -182,9 +184,10 @@ def train(
     for epoch in range(1, recipe.epochs + 1):
         started = perf_counter()
         order = shuffle.permutation(size)
-        for first in range(0, size, recipe.batch_size):
-            step(order[first : first + recipe.batch_size])
-            on_step()
+        for first in range(0, size, TOGETHER * recipe.batch_size):
+            places = order[first : first + TOGETHER * recipe.batch_size]
+            make_steps(places)
+            on_steps(-(-len(places) // recipe.batch_size))
         epoch_seconds.append(perf_counter() - started)
         trained += epoch_seconds[-1]
         if epoch % measure_every == 0 or epoch == recipe.epochs:
@@ -203,14 +206,15 @@ def train(
     )
 
 
-def _step(
+def _steps(
     network: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     loss: keras.losses.Loss,
     inputs: Floats,
     targets: npt.NDArray[Any],
+    batch_size: int,
 ) -> Callable[[npt.NDArray[Any]], None]:
-    """Return a function that takes the places of a batch among the inputs, (b,), and makes the step of that batch.
+    """Return a function that takes the places of some batches among the inputs, (b,), and makes a step of each batch.
 
     A few examples at a time go through the network, as many as leave its activations in the cache of the processor,
     and their gradients are added up: the step is that of the whole batch, up to rounding.
@@ -220,28 +224,38 @@ def _step(
     examples = tf.constant(inputs), tf.constant(targets)
     weights = network.trainable_variables
     optimizer.build(weights)
-    at_once = _examples_at_once(network)
+    at_once = _examples_at_once(network) or batch_size
 
     # the examples are arguments: Keras's optimizers have TensorFlow keep the graph for good, and what it has captured
-    def step(all_inputs: Any, all_targets: Any, batch: Any) -> None:
-        size = tf.size(batch)
-
-        def add(first: Any, *sums: Any) -> Any:
-            part = batch[first : first + at_once] if at_once else batch
+    def make_steps(all_inputs: Any, all_targets: Any, places: Any) -> None:
+        def gradients(part: Any, share: Any = None) -> Any:
             with tf.GradientTape() as tape:
                 outputs = network(tf.gather(all_inputs, part), training=True)
-                share = tf.size(part) / size
                 error = tf.add_n([loss(tf.gather(all_targets, part), outputs), *network.losses])
-                error *= tf.cast(share, error.dtype)
-            gradients = tape.gradient(error, [weight.value for weight in weights])
-            return first + tf.size(part), *(total + each for total, each in zip(sums, gradients, strict=True))
+                if share is not None:
+                    error *= tf.cast(share, error.dtype)
+            return tape.gradient(error, [weight.value for weight in weights])
 
-        zeros = [tf.zeros(weight.shape) for weight in weights]
-        _, *sums = tf.while_loop(lambda first, *_: first < size, add, [0, *zeros])
-        optimizer.apply(sums, weights)
+        def in_parts(batch: Any) -> Any:
+            size = tf.size(batch)
+
+            def add(first: Any, *sums: Any) -> Any:
+                part = batch[first : first + at_once]
+                own = gradients(part, tf.size(part) / size)
+                return first + tf.size(part), *(total + each for total, each in zip(sums, own, strict=True))
+
+            zeros = [tf.zeros(weight.shape) for weight in weights]
+            return tf.while_loop(lambda first, *_: first < size, add, [0, *zeros])[1:]
+
+        def step(first: Any) -> Any:
+            batch = places[first : first + batch_size]
+            optimizer.apply(in_parts(batch) if at_once < batch_size else gradients(batch), weights)
+            return [first + batch_size]
+
+        tf.while_loop(lambda first: first < tf.size(places), step, [0], parallel_iterations=1)
 
     signature = [*map(tf.TensorSpec.from_tensor, examples), tf.TensorSpec([None], tf.int64)]
-    return partial(tf.function(step, input_signature=signature, autograph=False), *examples)
+    return partial(tf.function(make_steps, input_signature=signature, autograph=False), *examples)
 
 
 def _predict(network: keras.Model, inputs: Floats) -> Callable[[npt.NDArray[Any]], Floats]:

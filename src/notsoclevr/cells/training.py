@@ -123,4 +123,4 @@ def _train(experiment: Experiment, split: SplitDataset, name: str, feed: Feed | 
                 feed.add(record.measured(row, seconds))
             progress.epoch(row)
 
-        return train(experiment, split, showcase=SHOWCASE_PLACES, on_step=progress.step, on_epoch=note)
+        return train(experiment, split, showcase=SHOWCASE_PLACES, on_steps=progress.steps, on_epoch=note)
