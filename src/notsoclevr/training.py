@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Row = dict[str, float]
 MOST_MEASUREMENTS = 12  # of a training
 CACHED = 2**19  # numbers that the largest layer of a network may put out at a time: 2 MiB
-TOGETHER = 8  # steps in a call of TensorFlow, of which each takes about a millisecond; Ctrl-C waits for its end
+TOGETHER = 8  # steps in one call of TensorFlow: a call costs about a millisecond, and Ctrl-C waits for its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -24,7 +24,6 @@ GROUPS = {"tutorial": "The tutorial", "paper": "The paper", "critics": "Its crit
 OBVIOUS = ("study", "variant", "model", "split", "task")  # columns whose values need no name beside them
 PASSES = {None: "not tested", True: "yes", False: "no"}
 
-
 Ledger = Sequence[Mapping[str, Any]]  # as `records` returns it
 
 
