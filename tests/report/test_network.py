@@ -27,6 +27,8 @@ def test_the_networks_that_are_told_where_they_are_have_16012_weights(written: W
     networks = [network.load(of(written, model)) for model in models]
     assert [network.size(layers) for layers in networks] == [7553, 906, 7553]
     assert network.channels(networks) == ["row", "column"]
+    asked = [page._network(of(written, model), layers) for model, layers in zip(models, networks, strict=True)]
+    assert [each["given"] for each in asked] == [None, 0, None]
     kinds = [[layer["kind"] for layer in layers] for layers in networks]
     assert kinds == [
         ["scale", "tile", *["convolve"] * 5],
