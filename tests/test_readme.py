@@ -158,9 +158,6 @@ def test_how_little_is_enough() -> None:
     assert {row["split_seed"] for row in rows} == set("012")
     assert all(map(is_perfect, rows))
     assert f"exact on all others in {len(rows)} of {len(rows)} runs" in FINDINGS
-    baselines = [row for row in rows_of("sample_efficiency", split_train_share="0.1") if row["model"] in BASELINES]
-    assert len(baselines) == 2
-    assert f"Trained on 10 %, the plain regressors get {spread(baselines)} (one seed" in FINDINGS
 
 
 def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_has_seen() -> None:
@@ -179,7 +176,7 @@ def test_the_regressor_misses_what_lies_beyond_the_first_row_and_column_that_it_
 
 
 def test_the_regressor_needs_a_twentieth_of_the_positions() -> None:
-    for share in ("0.05", "0.1", "0.25", "0.5", "0.8"):
+    for share in ("0.05", "0.1", "0.25", "0.5"):
         assert all(map(is_perfect, rows_of("sample_efficiency", model="coordconv_regressor", split_train_share=share)))
 
 
@@ -196,13 +193,15 @@ def test_nothing_is_learned_without_coordinates() -> None:
 
 def test_what_the_regressor_needs() -> None:
     runs = partial(rows_of, "ablations", variant="pooling")
-    assert len(runs()) == 48
     average, slow = runs(pooling="average"), runs(pooling="max", learning_rate="0.0001")
     assert f"average pooling it gets at most {percent(best(average, 'train_exact'))} of the positions" in FINDINGS
     assert best(average) <= best(average, "train_exact")
     assert f"at 0.0001 it gets at most {percent(max(best(slow), best(slow, 'train_exact')))}." in FINDINGS
+    perfect = []
     for rate in ("0.001", "0.01"):
-        assert all(map(is_perfect, runs(pooling="max", activation="linear", learning_rate=rate)))
+        alike = runs(pooling="max", activation="linear", learning_rate=rate)
+        perfect.append(f"{sum(map(is_perfect, alike))} of {len(alike)}")
+    assert "perfect in {} runs at a rate of 0.001 and in {} at 0.01;".format(*perfect) in FINDINGS
     rectified = [best(runs(activation="relu", split=split)) for split in ("uniform", "quadrant")]
     assert (
         "never perfect: {} at best on the test set of the uniform split, {} in".format(*map(percent, rectified))
@@ -212,17 +211,17 @@ def test_what_the_regressor_needs() -> None:
 
 def test_training_on_and_scaled_answers() -> None:
     long = partial(rows_of, "ablations", variant="long")
-    assert len(long()) == 8
-    exact = sum(map(is_perfect, long(learning_rate="0.001")))
-    assert f"at 0.001, {exact} of 4 runs end perfect; at 0.01" in FINDINGS
+    slow = long(learning_rate="0.001")
+    assert f"at 0.001, {sum(map(is_perfect, slow))} of {len(slow)} runs end perfect; at 0.01" in FINDINGS
     jumping = long(learning_rate="0.01")
-    assert f"and ends at {spread(jumping)} of the test set" in FINDINGS
+    ends = f"{spread(jumping)} of the test set, with {spread(jumping, 'train_exact')} of the training set"
+    assert f"and ends at {ends}" in FINDINGS
     for row in jumping:
-        second_fifty = [float(share) for share in row["test_exact_by_epoch"].split()[50:]]
+        second_fifty = [float(share) for share in row["test_exact_by_epoch"].split()[10:]]  # of every fifth epoch
         assert min(second_fifty) < 0.01
         assert max(second_fifty) > 0.99
     scaled = rows_of("ablations", variant="scaled")
-    assert f"{sum(map(is_perfect, scaled))} of {len(scaled)} runs is perfect" in FINDINGS
+    assert f"{sum(map(is_perfect, scaled))} of {len(scaled)} runs are perfect" in FINDINGS
 
 
 def test_where_coordinates_enter() -> None:
@@ -252,25 +251,11 @@ def test_scaling_and_decay() -> None:
     assert f"the deconv painter {spread(raw(model='deconv_painter'))} (one seed each)" in FINDINGS
     undecayed = rows_of("ablations", variant="no_decay", split="quadrant")
     exact = sum(map(is_perfect, undecayed))
-    assert f"without it {exact} of {len(undecayed)} runs of the three networks are perfect on quadrant" in FINDINGS
-    assert f"one of the classifier gets {percent(min(float(row['test_exact']) for row in undecayed))}." in FINDINGS
-
-
-def test_downsampling_and_padding() -> None:
-    told = rows_of("ablations", variant="downsampling", split="quadrant")
-    assert f"the plain regressors get {spread(told)} of the unseen quadrant" in FINDINGS
-    assert f"with them these get {spread(told)} of the unseen quadrant (one seed)" in README
-    padded = partial(rows_of, "ablations", variant="padding", split="uniform")
-    zeros = rows_of("seeds", model="strided_regressor", split="uniform", seed="0")
-    reflect, ring = (padded(model="strided_regressor", padding=padding) for padding in ("reflect", "circular"))
     assert (
-        f"gets {spread(zeros)} of the uniform test set with them, {spread(reflect)} with reflect padding, " in FINDINGS
+        f"without it {exact} of {len(undecayed)} runs of the classifier and the painter are perfect on quadrant"
+        in FINDINGS
     )
-    assert f"{spread(ring)} with circular padding" in FINDINGS
-    reflect, ring = (padded(model="pooled_regressor", padding=padding) for padding in ("reflect", "circular"))
-    assert f"{spread(reflect).removesuffix(' %')} and {spread(ring)} (one seed each)." in FINDINGS
-    (without,) = padded(model="pooled_regressor", padding="valid")
-    assert f"Without padding it gets {spread([without])}, with {int(without['parameters']):,} weights" in FINDINGS
+    assert f"one of the classifier gets {percent(min(float(row['test_exact']) for row in undecayed))}." in FINDINGS
 
 
 def best_epoch(row: Row) -> float:
@@ -335,9 +320,9 @@ def test_a_lit_pixel_of_1() -> None:
     dim, brighter = (
         rows_of("ablations", variant="raw", model=rows[0]["model"], pixel_value=f"{lit}.0") for lit in (1, 8)
     )
-    assert len(dim) == len(brighter) == 4
-    assert f"with 1, not 64, gets at most {percent(max(best(dim), best(dim, 'train_exact')))} in four runs" in FINDINGS
-    assert f"with 8, {sum(map(is_perfect, brighter))} of 4 are perfect" in FINDINGS
+    most = percent(max(best(dim), best(dim, "train_exact")))
+    assert f"with 1, not 43.9, gets at most {most} in {len(dim)} runs" in FINDINGS
+    assert f"with 8, {sum(map(is_perfect, brighter))} of {len(brighter)} are perfect" in FINDINGS
 
 
 def test_the_tutorials_plain_regressors() -> None:
@@ -409,18 +394,6 @@ def test_how_many_networks_lose_what_they_had() -> None:
             lost.add(cell)
     assert len(lost) == 1
     assert "One CoordConv network falls below it again, but all six end perfect" in README
-
-
-def test_which_baselines_lie_outside_their_seeds() -> None:
-    outside = []
-    for split in SPLITS:
-        for model, exact in exact_on_test(split).items():
-            ends = [float(row["test_exact"]) for row in rows_of("seeds", model=model, split=split)]
-            if not min(ends) <= exact <= max(ends):
-                outside.append((model, percent(exact)))
-    pooled, strided = "pooled_regressor", "strided_regressor"
-    assert outside == [(pooled, "98.6 %"), (strided, "96.2 %"), (pooled, "12.4 %"), (strided, "7.4 %")]
-    assert "the pooled one with 98.6 and 12.4 %, the strided one with 96.2 and 7.4 %." in FINDINGS
 
 
 def test_how_much_faster_coordconv_is() -> None:

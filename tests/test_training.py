@@ -149,12 +149,20 @@ def test_weight_decay_is_decoupled_in_adamw_and_a_penalty_in_adam() -> None:
     assert float(sum(map(float, penalised.losses))) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("model", ["coordconv_classifier", "pooled_regressor"])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        ("coordconv_classifier", {"optimizer": "adam"}),
+        ("coordconv_classifier", {"optimizer": "adamw"}),
+        ("pooled_regressor", {"optimizer": "adam"}),
+        ("pooled_regressor", {"optimizer": "adamw"}),
+        ("coordconv_regressor", {"coordinate_layers": "none"}),  # its first weight has one input channel
+    ],
+)
 def test_a_step_in_parts_is_the_step_of_the_whole_batch(
-    model: str, optimizer: str, small: SplitDataset, monkeypatch: pytest.MonkeyPatch
+    model: str, settings: dict[str, str], small: SplitDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = experiment(model, optimizer=optimizer, weight_decay=0.01, scale_coordinates=True)
+    asked = experiment(model, **{"weight_decay": 0.01, "scale_coordinates": True, **settings})
     task = asked.task
     stepped = []
     for at_once in (None, 4):

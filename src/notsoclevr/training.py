@@ -242,7 +242,9 @@ def _steps(
             def add(first: Any, *sums: Any) -> Any:
                 part = batch[first : first + at_once]
                 own = gradients(part, tf.size(part) / size)
-                return first + tf.size(part), *(total + each for total, each in zip(sums, own, strict=True))
+                # the shape is said again: with a weight of one input channel TensorFlow does not know it any more
+                added = [tf.ensure_shape(total + each, total.shape) for total, each in zip(sums, own, strict=True)]
+                return first + tf.size(part), *added
 
             zeros = [tf.zeros(weight.shape) for weight in weights]
             return tf.while_loop(lambda first, *_: first < size, add, [0, *zeros])[1:]

@@ -61,10 +61,6 @@ def test_every_committed_row_is_found_and_written_again_as_it_is(tmp_path: Path,
 
 @pytest.mark.parametrize("task", TASKS)
 def test_params_has_the_recipes_that_the_searches_of_a_task_chose(task: str) -> None:
-    """Those of regression go in with their runs over seeds; until then the protocol says so."""
-    protocol = " ".join((ROOT / "docs" / "protocol.md").read_text("utf-8").split())
-    if task == "regression" and "the regressors keep their [earlier recipes]" in protocol:
-        pytest.skip("the seeds of the regressors' recipes are under way")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     models = [model for model in params["matrix"]["model"] if MODELS[model].task == task]
     paths = [ROOT / "studies" / "search" / model / "recipe.yaml" for model in models]

@@ -301,7 +301,7 @@ PICTURES: Mapping[str, Callable[[Path, pd.DataFrame, Loaded], None]] = {
     "seeds": _draw_seeds,
     "cost": lambda path, runs, loaded: figures.save_costs(path, _beside_recipe(runs, loaded)),
     "ablations": _draw_variants,
-    "sample_efficiency": lambda path, runs, _: figures.save_shares(path, runs),
+    "sample_efficiency": lambda path, runs, loaded: figures.save_shares(path, _beside_recipe(runs, loaded)),
 }
 EXTRACTS: Mapping[str, Callable[[pd.DataFrame, Loaded], list[str]]] = {
     "cost": lambda runs, loaded: _exact_from(_beside_recipe(runs, loaded)),
