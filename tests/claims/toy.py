@@ -24,7 +24,7 @@ experiments:
     model: coordconv_regressor
     split: [uniform, quadrant]
     seed: [0, 1, 2]
-    settings: {models.coordconv_regressor.learning_rate: [0.001, 0.01]}
+    settings: {models.coordconv_regressor.learning_rate: [0.001, 0.01], models.coordconv_regressor.epochs: 12}
   - variant: plain
     model: deconv_painter
     split: uniform
