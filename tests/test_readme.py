@@ -392,8 +392,9 @@ def test_how_many_networks_lose_what_they_had() -> None:
             had.add(cell)
         elif cell in had:
             lost.add(cell)
-    assert len(lost) == 1
-    assert "One CoordConv network falls below it again, but all six end perfect" in README
+    assert len(had) == 6
+    assert not lost
+    assert "All six CoordConv networks stay perfect from there on" in README
 
 
 def test_which_baselines_lie_outside_their_seeds() -> None:
@@ -401,7 +402,7 @@ def test_which_baselines_lie_outside_their_seeds() -> None:
     for split in SPLITS:
         for model, exact in exact_on_test(split).items():
             ends = [float(row["test_exact"]) for row in rows_of("seeds", model=model, split=split)]
-            if not min(ends) <= exact <= max(ends):
+            if not min(ends) - 5e-5 <= exact <= max(ends) + 5e-5:  # the comparison has four digits
                 outside.append((model, split, percent(exact)))
     assert outside == [("deconv_painter", "quadrant", "2 %")]
     assert "the deconv painter lies just outside the range of the table above, with 2 % on quadrant." in FINDINGS
