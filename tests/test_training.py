@@ -30,7 +30,8 @@ RECIPES = load(ROOT / "params.yaml").models
 
 
 def experiment(model: str = "coordconv_regressor", seed: int = 3, **settings: Any) -> Experiment:
-    recipe = replace(RECIPES[model], **{"epochs": 2, "schedule": "cosine", "warmup_epochs": 1} | settings)
+    short = {"epochs": 2, "schedule": "cosine", "warmup_epochs": 1, "batch_size": 32}
+    recipe = replace(RECIPES[model], **short | settings)
     return Experiment(model=model, split=CORNER, seed=seed, recipe=recipe)
 
 

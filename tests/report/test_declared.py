@@ -79,7 +79,9 @@ def test_the_tables_have_it(cells: list[Cell], tmp_path: Path) -> None:
     text = (tmp_path / "reports" / "comparison.md").read_text("utf-8")
     assert "**Walking**" in text
     assert "| parameters | train | test | way, test | trained for | perfect after |" in text
-    assert "| toy walker | stripes | 259,634 | 100 % | 0 % | 9.2 steps | 20 epochs, 8,421 GFLOP | never |" in text
+    cost = f"{walker['epochs']} epochs, {float(walker['gflop']):,.0f} GFLOP"
+    weights = f"{int(walker['parameters']):,}"
+    assert f"| toy walker | stripes | {weights} | 100 % | 0 % | 9.2 steps | {cost} | never |" in text
 
 
 def test_the_figures_show_it(cells: list[Cell], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,14 +115,16 @@ def test_what_is_too_expensive_to_be_one_of_the_best_is_known(home: Path) -> Non
 
 def test_a_recipe_goes_into_params_and_leaves_the_rest(home: Path) -> None:
     path = home / "params.yaml"
-    path.write_text(path.read_text("utf-8").replace("    pixel_value: 64\n", "    pixel_value: 64 # bright\n"), "utf-8")
+    own = load(path).models[MODEL]
+    line = f"    pixel_value: {own.pixel_value}"
+    path.write_text(path.read_text("utf-8").replace(f"{line}\n", f"{line} # bright\n"), "utf-8")
     before = path.read_text("utf-8").splitlines()
-    recipe = replace(load(path).models[MODEL], pixel_value=2.5, weight_decay=1e-5, optimizer="adam")
+    recipe = replace(own, pixel_value=2.5, weight_decay=1e-5, optimizer="adamw")
     apply_recipe(path, MODEL, recipe)
     assert load(path).models[MODEL] == recipe
     after = path.read_text("utf-8").splitlines()
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
-    assert changed == ["    optimizer: adam", "    weight_decay: 1.0e-05", "    pixel_value: 2.5 # bright"]
+    assert changed == ["    optimizer: adamw", "    weight_decay: 1.0e-05", "    pixel_value: 2.5 # bright"]
     path.write_text(path.read_text("utf-8").replace("    pixel_value: 2.5 # bright\n", ""), "utf-8")
     with pytest.raises(StudyError, match="pixel_value does not stand on a line of its own"):
         apply_recipe(path, MODEL, recipe)
