@@ -193,6 +193,7 @@ def test_nothing_is_learned_without_coordinates() -> None:
 
 def test_what_the_regressor_needs() -> None:
     runs = partial(rows_of, "ablations", variant="pooling")
+    assert len(runs()) == 32
     average, slow = runs(pooling="average"), runs(pooling="max", learning_rate="0.0001")
     assert f"average pooling it gets at most {percent(best(average, 'train_exact'))} of the positions" in FINDINGS
     assert best(average) <= best(average, "train_exact")
@@ -211,6 +212,7 @@ def test_what_the_regressor_needs() -> None:
 
 def test_training_on_and_scaled_answers() -> None:
     long = partial(rows_of, "ablations", variant="long")
+    assert len(long()) == 4
     slow = long(learning_rate="0.001")
     assert f"at 0.001, {sum(map(is_perfect, slow))} of {len(slow)} runs end perfect; at 0.01" in FINDINGS
     jumping = long(learning_rate="0.01")
@@ -320,6 +322,7 @@ def test_a_lit_pixel_of_1() -> None:
     dim, brighter = (
         rows_of("ablations", variant="raw", model=rows[0]["model"], pixel_value=f"{lit}.0") for lit in (1, 8)
     )
+    assert len(dim) == len(brighter) == 4
     most = percent(max(best(dim), best(dim, "train_exact")))
     assert f"with 1, not 43.9, gets at most {most} in {len(dim)} runs" in FINDINGS
     assert f"with 8, {sum(map(is_perfect, brighter))} of {len(brighter)} are perfect" in FINDINGS
