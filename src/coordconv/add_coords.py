@@ -29,6 +29,13 @@ def check_order(order: str) -> str:
     return order
 
 
+def check_radius(radius: bool) -> bool:
+    """Return `radius`, or raise a ValueError that says what it takes."""
+    if not isinstance(radius, bool):
+        raise ValueError(f"`radius` must be True or False. Received: radius={radius!r}")
+    return radius
+
+
 def check_floating(tensor: Any, argument: str, layer_name: str) -> None:
     """Raise a ValueError if `tensor` is not floating-point: a coordinate in an integer would be -1, 0 or 1."""
     dtype = keras.backend.standardize_dtype(tensor.dtype)
@@ -184,8 +191,8 @@ class AddCoords(TakesCoordinates):
         The same with `channels + d` channels, d the number of spatial axes, and one more with `radius`.
 
     Raises:
-        ValueError: for an unknown `order` or `data_format`, a wrong number of axes, integer inputs, coordinates
-            that do not fit the inputs.
+        ValueError: for a `radius` that is no boolean, an unknown `order` or `data_format`, a wrong number of axes,
+            integer inputs, coordinates that do not fit the inputs.
 
     Example:
     >>> x = keras.ops.zeros((1, 2, 3, 1))
@@ -212,7 +219,7 @@ class AddCoords(TakesCoordinates):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.radius = radius
+        self.radius = check_radius(radius)
         self.order = check_order(order)
         self.data_format = data_format or keras.config.image_data_format()
         if self.data_format not in DATA_FORMATS:

@@ -9,12 +9,8 @@ import numpy as np
 from coordconv.add_coords import check_order, coordinate_channels
 from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D, copy_weights
 
-_STAND_INS = {
-    keras.layers.Conv1D: CoordConv1D,
-    keras.layers.Conv2D: CoordConv2D,
-    keras.layers.Conv3D: CoordConv3D,
-    keras.layers.Conv2DTranspose: CoordConv2DTranspose,
-}
+_COORD_CONVS = (CoordConv1D, CoordConv2D, CoordConv3D, CoordConv2DTranspose)
+_STAND_INS = {each._stands_in_for: each for each in _COORD_CONVS}
 
 
 def convert_model(
@@ -116,7 +112,7 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
     >>> load_concatenated_kernel(layer, np.ones((1, 1, 3 + 2, 8)), order="xy")
     """
     check_order(order)
-    if not isinstance(layer, CoordConv1D | CoordConv2D | CoordConv3D | CoordConv2DTranspose):
+    if not isinstance(layer, _COORD_CONVS):
         raise ValueError(f"`layer` must be a CoordConv layer. Received: layer={layer}")
     if not layer.built:
         raise ValueError(f"`layer` must be built, so that it has weights. Received: layer={layer}")
@@ -127,7 +123,7 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
         )
     if getattr(layer, "lora_enabled", False):
         raise ValueError(f"`layer` must not have LoRA enabled yet; load first. Received: layer={layer}")
-    axis = -1 if isinstance(layer, CoordConv2DTranspose) else -2
+    axis = layer._channel_axis
     channels = layer.kernel.shape[axis]
     expected = list(layer.kernel.shape)
     expected[axis] += coordinate_channels(layer.rank, layer.radius)
@@ -138,6 +134,8 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
         )
     if bias is not None and not layer.use_bias:
         raise ValueError(f"`bias` must be None for a layer with use_bias=False. Received: bias={bias}")
+    if bias is not None and np.shape(bias) != (layer.filters,):
+        raise ValueError(f"`bias` must have shape {(layer.filters,)}. Received: bias of shape {np.shape(bias)}")
 
     places = np.arange(expected[axis])
     if order != layer.order:

@@ -32,7 +32,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from coordconv.add_coords import TakesCoordinates, check_order, coordinate_channels
+from coordconv.add_coords import TakesCoordinates, check_order, check_radius, coordinate_channels
 
 
 def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, last: bool) -> Callable[..., Any]:
@@ -95,7 +95,7 @@ class _CoordConv(TakesCoordinates):
         **kwargs: Any,
     ) -> None:
         super().__init__(filters, kernel_size, *args, **kwargs)
-        self.radius = radius
+        self.radius = check_radius(radius)
         self.order = check_order(order)
         self.coord_kernel_size = self._check_coord_kernel_size(coord_kernel_size)
         self.input_spec = keras.InputSpec(ndim=self.rank + 2)
@@ -316,8 +316,8 @@ class CoordConv1D(_CoordConvForward, keras.layers.Conv1D):  # type: ignore[misc]
         `(batch, new_steps, filters)` or `(batch, filters, new_steps)`.
 
     Raises:
-        ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 3D,
-            integer inputs, coordinates that do not fit the inputs, and whatever
+        ValueError: for a `radius` that is no boolean, an unknown `order`, a `coord_kernel_size` that does not fit,
+            inputs that are not 3D, integer inputs, coordinates that do not fit the inputs, and whatever
             `keras.layers.Conv1D` refuses.
 
     Example:
@@ -368,8 +368,8 @@ class CoordConv2D(_CoordConvForward, keras.layers.Conv2D):  # type: ignore[misc]
         `(batch, new_height, new_width, filters)` or `(batch, filters, new_height, new_width)`.
 
     Raises:
-        ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 4D,
-            integer inputs, coordinates that do not fit the inputs, and whatever
+        ValueError: for a `radius` that is no boolean, an unknown `order`, a `coord_kernel_size` that does not fit,
+            inputs that are not 4D, integer inputs, coordinates that do not fit the inputs, and whatever
             `keras.layers.Conv2D` refuses.
 
     Example:
@@ -414,8 +414,8 @@ class CoordConv3D(_CoordConvForward, keras.layers.Conv3D):  # type: ignore[misc]
         `(batch, *three_new_axes, filters)` or `(batch, filters, *three_new_axes)`.
 
     Raises:
-        ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 5D,
-            integer inputs, coordinates that do not fit the inputs, and whatever
+        ValueError: for a `radius` that is no boolean, an unknown `order`, a `coord_kernel_size` that does not fit,
+            inputs that are not 5D, integer inputs, coordinates that do not fit the inputs, and whatever
             `keras.layers.Conv3D` refuses.
 
     Example:
@@ -463,8 +463,8 @@ class CoordConv2DTranspose(_CoordConv, keras.layers.Conv2DTranspose):  # type: i
         `(batch, new_height, new_width, filters)` or `(batch, filters, new_height, new_width)`.
 
     Raises:
-        ValueError: for an unknown `order`, a `coord_kernel_size` that does not fit, inputs that are not 4D,
-            integer inputs, coordinates that do not fit the inputs, and whatever
+        ValueError: for a `radius` that is no boolean, an unknown `order`, a `coord_kernel_size` that does not fit,
+            inputs that are not 4D, integer inputs, coordinates that do not fit the inputs, and whatever
             `keras.layers.Conv2DTranspose` refuses.
 
     Example:

@@ -5,16 +5,13 @@ import keras
 import numpy as np
 import pytest
 import reference
+from cases import numpy
 from keras import ops
 
 from coordconv import AddCoords
 from coordconv.add_coords import coordinate_grid
 
 SHAPES = {1: (9,), 2: (14, 6), 3: (4, 7, 5)}
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
 
 
 def inputs_of(spatial_shape, channels=2, batch=3):
@@ -77,14 +74,16 @@ def test_low_precision_grid_is_the_float32_grid_cast_once(dtype):
     np.testing.assert_array_equal(numpy(ops.cast(outputs[..., 1:], "float32")), numpy(ops.cast(exact, "float32")))
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "data_format, jit_compile", [("channels_last", False), ("channels_first", False), ("channels_last", True)]
+)
 def test_unknown_lengths(data_format, jit_compile):
     last = data_format == "channels_last"
     shape = (None, None, 2) if last else (2, None, None)
     model = keras.Sequential([keras.Input(shape), AddCoords(radius=True, data_format=data_format)])
     assert model.output_shape == ((None, None, None, 5) if last else (None, 5, None, None))
     model.compile(jit_compile=jit_compile)
+    assert model.jit_compile == jit_compile
     for spatial_shape in ((4, 7), (6, 3)):
         inputs = inputs_of(spatial_shape)
         expected = reference.concatenate(inputs, radius=True)
@@ -130,6 +129,8 @@ def test_get_config_is_the_inverse_of_init(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
+        ({"radius": 2}, "`radius` must be True or False. Received: radius=2"),
+        ({"radius": "no"}, "`radius` must be True or False. Received: radius='no'"),
         ({"order": "yx"}, r"`order` must be one of \('ij', 'xy'\). Received: order='yx'"),
         ({"data_format": "NHWC"}, "`data_format` must be one of .* Received: data_format='NHWC'"),
     ],

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from cases import LAYERS, SHAPES, every_layer, normal, numpy
 from keras import layers, ops
 
 from coordconv import (
@@ -12,24 +13,6 @@ from coordconv import (
     convert_model,
     load_concatenated_kernel,
 )
-
-LAYERS = {
-    CoordConv1D: layers.Conv1D,
-    CoordConv2D: layers.Conv2D,
-    CoordConv3D: layers.Conv3D,
-    CoordConv2DTranspose: layers.Conv2DTranspose,
-}
-SHAPES = {CoordConv1D: (9,), CoordConv2D: (9, 6), CoordConv3D: (5, 6, 4), CoordConv2DTranspose: (5, 4)}
-
-every_layer = pytest.mark.parametrize("layer_class", LAYERS, ids=lambda layer: layer.__name__)
-
-
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def with_random_weights(layer):
@@ -318,15 +301,19 @@ def test_loads_a_grouped_kernel_and_leaves_the_bias():
         ({}, {"kernel": np.zeros((3, 3, 3, 4))}, r"`kernel` must have shape \(3, 3, 5, 4\).*\(3, 3, 3, 4\)"),
         ({"radius": True}, {}, r"`kernel` must have shape \(3, 3, 6, 4\)"),
         ({"coord_kernel_size": 1}, {}, "must have coord_kernel_size=None.*coord_kernel_size=.1, 1."),
+        ({}, {"bias": np.zeros(3)}, r"`bias` must have shape \(4,\)\. Received: bias of shape \(3,\)"),
         ({"use_bias": False}, {"bias": np.zeros(4)}, "`bias` must be None for a layer with use_bias=False"),
         ({}, {"order": "rc"}, r"`order` must be one of \('ij', 'xy'\). Received: order='rc'"),
     ],
 )
-def test_loader_refuses(arguments, options, message):
+def test_loader_refuses_and_leaves_the_layer_as_it_is(arguments, options, message):
     layer = CoordConv2D(4, 3, **arguments)
     layer.build((None, 8, 8, 3))
+    before = layer.get_weights()
     with pytest.raises(ValueError, match=message):
         load_concatenated_kernel(layer, **{"kernel": np.zeros((3, 3, 5, 4)), **options})
+    for weight, old in zip(layer.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
 
 
 def test_loader_refuses_another_layer():

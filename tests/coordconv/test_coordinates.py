@@ -4,7 +4,17 @@ import keras
 import numpy as np
 import pytest
 import reference
-from cases import SHAPES, as_format, concatenated_kernel, every_format, every_layer, normal, numpy, with_random_weights
+from cases import (
+    LAYERS,
+    SHAPES,
+    as_format,
+    concatenated_kernel,
+    every_format,
+    every_layer,
+    normal,
+    numpy,
+    with_random_weights,
+)
 from keras import ops
 
 from coordconv import AddCoords, CoordConv2D, CoordConv2DTranspose, convert_model
@@ -112,11 +122,10 @@ def by_hand(model, image, where):
     return expected_outputs(model.get_layer("second"), hidden, where)
 
 
-@every_layer
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "layer_class, jit_compile", [*((layer_class, False) for layer_class in LAYERS), (CoordConv2D, True)]
+)
 def test_model_with_coordinates_as_an_input(layer_class, jit_compile, tmp_path):
-    if jit_compile and keras.backend.backend() == "torch" and layer_class is not CoordConv2D:
-        pytest.skip("torch.compile takes half a minute a layer: one layer is enough")
     spatial = SHAPES[layer_class]
     model = crop_model(layer_class, (None,) * len(spatial))
     assert model.output_shape == (None,) * (len(spatial) + 1) + (3,)
@@ -124,6 +133,7 @@ def test_model_with_coordinates_as_an_input(layer_class, jit_compile, tmp_path):
     data = {"image": normal(4, *spatial, 2), "where": normal(4, *spatial, len(spatial), seed=9)}
     expected = by_hand(model, **data)
     model.compile("sgd", "mse", jit_compile=jit_compile)
+    assert model.jit_compile == jit_compile
     np.testing.assert_allclose(model.predict(data, verbose=0, batch_size=3), expected, rtol=1e-4, atol=1e-4)
     assert np.isfinite(model.train_on_batch(data, expected + 1))
     model.save(tmp_path / "model.keras")

@@ -8,6 +8,7 @@ import importlib.util
 import keras
 import numpy as np
 import pytest
+from cases import normal
 
 from coordconv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D
 
@@ -22,10 +23,6 @@ CASES = {
 }
 
 every_case = pytest.mark.parametrize("case", CASES)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
 def model_and_inputs(case):

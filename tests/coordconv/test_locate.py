@@ -1,6 +1,7 @@
 """The example of the guide, with fewer images and epochs."""
 
 import runpy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ def test_discs_are_where_the_answers_say(locate):
     assert np.all(centres > [24, 32])
 
 
-def test_coordconv_locates_what_pooling_cannot(locate):
+def test_coordconv_locates_what_pooling_cannot(locate, monkeypatch):
+    # Both networks get the same images: drawn once.
+    monkeypatch.setitem(locate["errors"].__globals__, "draw_images", cache(locate["draw_images"]))
     (weights, seen, unseen, _), (plain_weights, plain_seen, plain_unseen, _) = (
         locate["errors"](name, seed=1, images=1536, epochs=6) for name in ("coordconv", "pooling")
     )

@@ -2,20 +2,12 @@
 
 import keras
 import numpy as np
+from cases import LAYERS, SHAPES, numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import layers, ops
 
-from coordconv import AddCoords, CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D
+from coordconv import AddCoords, CoordConv2DTranspose
 from coordconv.add_coords import coordinate_grid
-
-RANKS = {CoordConv1D: 1, CoordConv2D: 2, CoordConv3D: 3, CoordConv2DTranspose: 2}
-LAYERS = {
-    CoordConv1D: layers.Conv1D,
-    CoordConv2D: layers.Conv2D,
-    CoordConv3D: layers.Conv3D,
-    CoordConv2DTranspose: layers.Conv2DTranspose,
-}
 
 # JAX compiles every operation for every shape.
 examples = 10 if keras.backend.backend() == "jax" else 30
@@ -23,15 +15,11 @@ bounded = settings(max_examples=examples, deadline=None, derandomize=True)
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 
 
-def numpy(tensor):
-    return ops.convert_to_numpy(tensor)
-
-
 @st.composite
 def layers_with_inputs(draw):
     """A class, arguments that Keras takes, and inputs no smaller than the kernel."""
     layer_class = draw(st.sampled_from(list(LAYERS)))
-    rank = RANKS[layer_class]
+    rank = len(SHAPES[layer_class])
     sizes = st.lists(st.integers(1, 3), min_size=rank, max_size=rank).map(tuple)
     kernel_size, groups = draw(sizes), 1
     stretch = draw(st.sampled_from(["strides", "dilation_rate"]))

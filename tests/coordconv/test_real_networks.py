@@ -1,4 +1,4 @@
-"""Networks of keras.applications, converted: the same outputs but for rounding, saved and loaded too."""
+"""Networks of keras.applications, converted: the same outputs but for rounding; one of them saved and loaded too."""
 
 import keras
 import numpy as np
@@ -24,6 +24,9 @@ def test_converted_computes_the_same(make, convolutions, tmp_path):
     assert np.ptp(expected) > 0
     rounding = 1e-5 * np.ptp(expected)  # a 1x1 convolution is a matrix product here
     np.testing.assert_allclose(keras.ops.convert_to_numpy(converted(images)), expected, rtol=0, atol=rounding)
-    converted.save(tmp_path / "converted.keras")
-    loaded = keras.models.load_model(tmp_path / "converted.keras")
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(images)), expected, rtol=0, atol=rounding)
+    # The convolutions of the others have no arguments that this network's lack but a size and a padding: they are
+    # written and read alike. Its have activations, biases or none, and initializers that are not the default.
+    if make is applications.EfficientNetV2B0:
+        converted.save(tmp_path / "converted.keras")
+        loaded = keras.models.load_model(tmp_path / "converted.keras")
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(images)), expected, rtol=0, atol=rounding)
