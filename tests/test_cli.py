@@ -11,7 +11,8 @@ from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from time import perf_counter, sleep
+from resource import RUSAGE_CHILDREN, getrusage
+from time import sleep
 
 import click
 import numpy as np
@@ -52,12 +53,13 @@ def test_help_needs_no_repository(command: Run, tmp_path_factory: pytest.TempPat
 
 
 def test_help_starts_in_under_a_second(command: Run) -> None:
-    seconds = []
+    seconds = []  # of the processor: others may keep it busy
     for _ in range(3):
-        started = perf_counter()
+        before = getrusage(RUSAGE_CHILDREN)
         assert command("--help").returncode == 0
-        seconds.append(perf_counter() - started)
-    assert min(seconds) < 1
+        after = getrusage(RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert 0 < min(seconds) < 1
 
 
 # What is refused, and a word of what the line says.
@@ -155,10 +157,12 @@ def test_a_split_with_an_empty_part_is_refused(command: Run, project: Path) -> N
     params = project / "params.yaml"
     params.write_text(re.sub("train_share: .*", "train_share: 0.0001", params.read_text()))
     before = (project / "data" / "uniform.npz").read_bytes()
-    refused = command("split", "--split", "uniform")
+    (project / "data" / "quadrant.npz").unlink()
+    refused = command("split", "--split", "quadrant", "--split", "uniform")
     assert refused.returncode == 2
     assert "splits.uniform leaves 0 examples to train on and 3136 to test; each takes at least one" in refused.stderr
     assert (project / "data" / "uniform.npz").read_bytes() == before
+    assert not (project / "data" / "quadrant.npz").exists()
 
 
 def test_a_damaged_dataset_is_named_with_its_remedy(command: Run, project: Path, full: Dataset) -> None:

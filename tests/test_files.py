@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -26,6 +27,18 @@ from notsoclevr.files import staging
 with staging(folder / "results" / "deconv_painter-quadrant", folder) as path:
     (path / "metrics.json").write_text("{")
     wait()
+"""
+MOVES_A_CELL = """
+import shutil
+from notsoclevr.files import staging
+move = shutil.move
+def move_and_wait(*paths):
+    move(*paths)
+    wait()
+shutil.move = move_and_wait
+with staging(folder / "results" / "cell", folder) as path:
+    for name in "ab":
+        (path / name).write_text("first")
 """
 
 
@@ -78,6 +91,24 @@ def test_results_that_were_not_finished_are_cleared_by_the_next_training(tmp_pat
         (folder / "metrics.json").write_text("{}")
     assert parts(tmp_path) == []
     assert not (tmp_path / "results" / "deconv_painter-quadrant").exists()
+
+
+def test_a_cell_has_the_files_of_one_training_when_two_end_at_once(tmp_path: Path) -> None:
+    cell = tmp_path / "results" / "cell"
+
+    def save() -> None:
+        with staging(cell, tmp_path) as folder:
+            for name in "ab":
+                (folder / name).write_text("second")
+
+    other = Thread(target=save)
+    with at_work(MOVES_A_CELL, tmp_path):
+        other.start()
+        other.join(0.5)
+        assert [path.read_text() for path in cell.iterdir()] == ["first"]  # the second waits
+    other.join()
+    assert [path.read_text() for path in cell.iterdir()] == ["second"] * 2
+    assert list(tmp_path.glob(".*.lock")) == []
 
 
 def test_results_elsewhere_are_staged_beside_them(tmp_path: Path) -> None:

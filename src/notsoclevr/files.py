@@ -92,17 +92,30 @@ def staging(directory: Path, root: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        directory.mkdir(exist_ok=True)
-        made = list(temporary.iterdir())
-        for old in (directory / new.name for new in made):
-            if old.is_dir():
-                shutil.rmtree(old)
-            else:
-                old.unlink(missing_ok=True)
-        for new in made:
-            shutil.move(new, directory / new.name)  # a rename, but where a file system is mounted in between
+        with _alone(temporary.with_name(f".{directory.name}.part.lock")):
+            directory.mkdir(exist_ok=True)
+            made = list(temporary.iterdir())
+            for old in (directory / new.name for new in made):
+                if old.is_dir():
+                    shutil.rmtree(old)
+                else:
+                    old.unlink(missing_ok=True)
+            for new in made:
+                shutil.move(new, directory / new.name)  # a rename, but where a file system is mounted in between
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process is in a block with the same lock file, and leave none behind."""
+    from filelock import FileLock  # only here, since `--help` should come at once
+
+    with FileLock(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)  # while it is held; who waits for it finds it gone, and makes a new one
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:

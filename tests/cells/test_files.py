@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -105,21 +106,30 @@ def test_a_failed_write_leaves_the_old_results(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [cell]
 
 
+@pytest.fixture(scope="module")
+def _regressor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fabricate(tmp_path_factory.mktemp("fabricated"), "coordconv_regressor").directory
+
+
+@pytest.fixture
+def regressor(_regressor: Path, tmp_path: Path) -> Path:
+    """The folder of a cell of four epochs."""
+    return shutil.copytree(_regressor, tmp_path / _regressor.name)
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "history.csv", "predictions.npz"])
 @pytest.mark.parametrize("kind", ["missing", "cut", "flipped"])
-def test_damaged_cells_are_refused_in_one_line(tmp_path: Path, name: str, kind: str) -> None:
-    directory = tmp_path / "coordconv_regressor-quadrant"
-    fabricate(tmp_path, "coordconv_regressor")
+def test_damaged_cells_are_refused_in_one_line(regressor: Path, name: str, kind: str) -> None:
     if kind == "missing":
-        (directory / name).unlink()
+        (regressor / name).unlink()
     elif kind == "cut":
-        (directory / name).write_bytes((directory / name).read_bytes()[:20])
+        (regressor / name).write_bytes((regressor / name).read_bytes()[:20])
     else:  # an unknown version of zip, a number that is none, no number at all
-        content = (directory / name).read_bytes().replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03m")
-        (directory / name).write_bytes(content.replace(b'"epochs": ', b'"epochs": -').replace(b"\n1,", b"\none,", 1))
+        content = (regressor / name).read_bytes().replace(b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03m")
+        (regressor / name).write_bytes(content.replace(b'"epochs": ', b'"epochs": -').replace(b"\n1,", b"\none,", 1))
     with pytest.raises(StudyError) as refusal:
-        files.load(directory)
-    assert str(directory) in str(refusal.value)
+        files.load(regressor)
+    assert str(regressor) in str(refusal.value)
     assert "dvc repro" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -127,25 +137,22 @@ def test_damaged_cells_are_refused_in_one_line(tmp_path: Path, name: str, kind: 
 @pytest.mark.parametrize(
     "content", [None, "", "[1]", '{"epoch_seconds": ', '{"epoch_seconds": [], "results": "others"}']
 )
-def test_nothing_depends_on_the_seconds(tmp_path: Path, content: str | None) -> None:
+def test_nothing_depends_on_the_seconds(regressor: Path, content: str | None) -> None:
     """They may be missing, or be of a training whose results DVC has replaced."""
-    cell = fabricate(tmp_path, "coordconv_regressor", epochs=4)
-    assert files.load_timings(cell.directory, cell_digest(cell.directory))["epoch_seconds"] == [2.0] * 4
-    path = cell.directory / "timings.json"
+    assert files.load_timings(regressor, cell_digest(regressor))["epoch_seconds"] == [2.0] * 4
+    path = regressor / "timings.json"
     path.unlink() if content is None else path.write_text(content)
-    assert files.load_timings(cell.directory, cell_digest(cell.directory)) == {}
-    names = {point.name for point in collect(files.load(cell.directory)).metrics}
+    assert files.load_timings(regressor, cell_digest(regressor)) == {}
+    names = {point.name for point in collect(files.load(regressor)).metrics}
     assert "test_exact" in names
     assert "train_seconds" not in names
 
 
-def test_a_foreign_cell_is_refused(tmp_path: Path) -> None:
-    directory = tmp_path / "coordconv_regressor-quadrant"
-    fabricate(tmp_path, "coordconv_regressor")
-    metrics = json.loads((directory / "metrics.json").read_text())
-    (directory / "metrics.json").write_text(json.dumps(metrics | {"model": "somebody_else"}))
+def test_a_foreign_cell_is_refused(regressor: Path) -> None:
+    metrics = json.loads((regressor / "metrics.json").read_text())
+    (regressor / "metrics.json").write_text(json.dumps(metrics | {"model": "somebody_else"}))
     with pytest.raises(StudyError, match="somebody_else"):
-        files.load(directory)
+        files.load(regressor)
 
 
 @pytest.mark.parametrize(
@@ -160,49 +167,44 @@ def test_a_foreign_cell_is_refused(tmp_path: Path) -> None:
         ("model", ["coordconv_regressor"]),
         ("test_exact", "all"),
         ("task", None),
+        *(("epochs_to_perfect", odd) for odd in ("2", [1], -1, 1.5, 999)),
+        *(("epochs", odd) for odd in (4, 999, 10**12)),
         ("test_exact", 0.5),  # predictions.npz, which comes from DVC's remote, is of another training
     ],
 )
-def test_metrics_that_say_something_else_are_refused_in_one_line(tmp_path: Path, key: str, value: object) -> None:
-    directory = tmp_path / "coordconv_regressor-quadrant"
-    fabricate(tmp_path, "coordconv_regressor")
-    metrics = json.loads((directory / "metrics.json").read_text())
-    (directory / "metrics.json").write_text(json.dumps(metrics | {key: value}))
+def test_metrics_that_say_something_else_are_refused_in_one_line(regressor: Path, key: str, value: object) -> None:
+    metrics = json.loads((regressor / "metrics.json").read_text())
+    (regressor / "metrics.json").write_text(json.dumps(metrics | {key: value}))
     with pytest.raises(StudyError) as refusal:
-        files.load(directory)
-    assert str(directory) in str(refusal.value)
+        files.load(regressor)
+    assert str(regressor) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "null", '"text"'])
-def test_metrics_that_are_no_mapping_are_refused(tmp_path: Path, content: str) -> None:
-    directory = tmp_path / "coordconv_regressor-quadrant"
-    fabricate(tmp_path, "coordconv_regressor")
-    (directory / "metrics.json").write_text(content)
+def test_metrics_that_are_no_mapping_are_refused(regressor: Path, content: str) -> None:
+    (regressor / "metrics.json").write_text(content)
     with pytest.raises(StudyError, match="cannot be read"):
-        files.load(directory)
+        files.load(regressor)
 
 
 @pytest.mark.parametrize("epoch", ["0", "99", "nan", "inf", "1", "1.5"])
-def test_epochs_that_were_not_trained_are_refused(tmp_path: Path, epoch: str) -> None:
-    directory = tmp_path / "coordconv_regressor-quadrant"
-    fabricate(tmp_path, "coordconv_regressor")
-    header, *rows = (directory / "history.csv").read_text().splitlines()
+def test_epochs_that_were_not_trained_are_refused(regressor: Path, epoch: str) -> None:
+    header, *rows = (regressor / "history.csv").read_text().splitlines()
     rows[-1] = ",".join([epoch, *rows[-1].split(",")[1:]])
-    (directory / "history.csv").write_text("\n".join([header, *rows]) + "\n")
+    (regressor / "history.csv").write_text("\n".join([header, *rows]) + "\n")
     with pytest.raises(StudyError, match="has epochs that are none"):
-        files.load(directory)
+        files.load(regressor)
 
 
 @pytest.mark.parametrize("name", ["history.csv", "metrics.json"])
-def test_a_loss_that_is_not_finite_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_loss_that_is_not_finite_is_refused(regressor: Path, name: str) -> None:
     """JSON of the report has no word for it, and its page would show nothing at all."""
-    directory = tmp_path / "coordconv_regressor-quadrant"
-    cell = fabricate(tmp_path, "coordconv_regressor")
+    cell = files.load(regressor)
     loss = {"history.csv": cell.history[-1]["test_loss"], "metrics.json": cell.metrics["test_loss"]}[name]
     infinite = {"history.csv": "inf", "metrics.json": "Infinity"}[name]
-    text = (directory / name).read_text()
+    text = (regressor / name).read_text()
     assert str(loss) in text
-    (directory / name).write_text(text.replace(str(loss), infinite))
+    (regressor / name).write_text(text.replace(str(loss), infinite))
     with pytest.raises(StudyError, match="finite"):
-        files.load(directory)
+        files.load(regressor)

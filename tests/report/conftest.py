@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,12 +45,18 @@ def written(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[P
     return index, cells
 
 
-@pytest.fixture
-def few(tmp_path: Path) -> Path:
-    """A folder of results with two of the fourteen cells."""
+@pytest.fixture(scope="session")
+def _few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("few")
     for model in ("coordconv_regressor", "pooled_regressor"):
-        fabricate(tmp_path / "results", model, epochs=2, fails=model == "pooled_regressor")
-    return tmp_path / "results"
+        fabricate(results, model, epochs=2, fails=model == "pooled_regressor")
+    return results
+
+
+@pytest.fixture
+def few(_few: Path, tmp_path: Path) -> Path:
+    """A folder of results with two of the fourteen cells."""
+    return shutil.copytree(_few, tmp_path / "results")
 
 
 @pytest.fixture(scope="module")

@@ -141,6 +141,13 @@ def test_what_longer_training_reaches_is_the_median_of_the_seeds_that_ended(tmp_
     assert studies.reached(studies.load(tmp_path)) == {("coordconv_regressor", "quadrant"): "60 % (2 seeds)"}
 
 
+@pytest.mark.parametrize(
+    ("settings", "budget"), [("", 1), ("budget=0.25", 0.25), ("budget=16 learning_rate=0.01", 16), ("width=2", 1)]
+)
+def test_the_budget_is_read_by_its_name(settings: str, budget: float) -> None:
+    assert studies._budget(settings) == budget
+
+
 def test_what_networks_of_a_study_paint_is_shown(tmp_path: Path) -> None:
     block = GRID | {"variant": "table", "settings": {}, "seed": [0, 1]}
     add_study(tmp_path, "replication", block, exact(0.3, 0.2, train_iou=0.9, test_iou=0.8))

@@ -510,6 +510,7 @@ def test_a_kill_while_the_store_is_made_leaves_none_that_is_broken(tmp_path: Pat
     [
         ("file://{}/mlruns", "cannot be used: The filesystem tracking backend", "sqlite:///FILE"),
         ("sqlite:/one.db", "cannot be used: Could not parse", "sqlite:///FILE"),
+        ("http://[", "cannot be used: Invalid IPv6 URL", "sqlite:///FILE"),
         ("nobody://here", "cannot be used: Model registry functionality is unavailable", "sqlite:///FILE"),
         ("postgresql+pg8000://me:secret@localhost/x", "cannot be used: No module named 'pg8000'", "sqlite:///FILE"),
         ("sqlite:///{}/params.yaml", "refuses: (sqlite3.DatabaseError) file is not a database;", "move it away"),

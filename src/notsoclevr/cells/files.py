@@ -267,8 +267,11 @@ def _mismatch(cell: Cell) -> str | None:
         if not isinstance(cell.metrics[key], int | float) or not np.isfinite(cell.metrics[key]):
             return f"{key} of metrics.json is {cell.metrics[key]!r}, no finite number"
     measured_at = [row["epoch"] for row in cell.history]
-    if measured_at != sorted({*measured_at} & {*range(1, int(cell.metrics["epochs"]) + 1)}):
+    if measured_at != sorted({at for at in measured_at if at.is_integer() and 1 <= at <= cell.metrics["epochs"]}):
         return "history.csv has epochs that are none of the training, or twice"
+    perfect = cell.metrics["epochs_to_perfect"]
+    if perfect is not None and perfect not in measured_at:
+        return f"epochs_to_perfect of metrics.json is {perfect!r}, no epoch of history.csv"
     if not is_finite(cell.history):
         return "history.csv is not finite everywhere"
     if not np.isin(arrays["showcase"], np.arange(n)).all():
@@ -276,8 +279,9 @@ def _mismatch(cell: Cell) -> str | None:
     place = cell.directory / "metrics.json"
     check(cell.model.recipe, cell.metrics["recipe"], place, "recipe")
     check(SPLITS[cell.metrics["split"]], cell.metrics["split_arguments"], place, "split_arguments")
-    if cell.metrics["task"] != cell.model.task:
-        return "metrics.json contradicts itself"
+    for key, implied in {"task": cell.model.task, "epochs": cell.metrics["recipe"]["epochs"]}.items():
+        if cell.metrics[key] != implied:
+            return f"{key} of metrics.json is {cell.metrics[key]!r}; its model and recipe say {implied!r}"
     for part, members in (("train", ~arrays["is_test"]), ("test", arrays["is_test"])):
         for metric in task.metrics:
             name, mean = f"{part}_{metric.name}", arrays[metric.name][members].mean()

@@ -11,7 +11,7 @@ from notsoclevr import tracking
 from notsoclevr.cells import figures, files, record
 from notsoclevr.cells.files import Cell
 from notsoclevr.dataset import SHOWCASE_PLACES, SplitDataset
-from notsoclevr.errors import StudyError, warn
+from notsoclevr.errors import TAKE_BACK, StudyError, describe, warn
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging
 from notsoclevr.progress import Progress
@@ -36,7 +36,7 @@ def train_cell(
 
     Raises:
         OSError: The results cannot be written.
-        StudyError: The training diverged.
+        StudyError: The training failed or diverged.
     """
     directory.mkdir(parents=True, exist_ok=True)  # now, not after minutes of training
     import_tensorflow(threads)
@@ -96,7 +96,12 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
         import_tensorflow()
     logged = []
     for cell in missing:
-        digest, outcome = record.cell_digest(cell.directory), record.collect(cell)
+        try:
+            digest, outcome = record.cell_digest(cell.directory), record.collect(cell)
+        except Exception as error:  # whatever a file leads to that no training wrote
+            problem = f"its files cannot be read ({describe(error)}); {TAKE_BACK}"
+            warn(f"{cell.name} is not logged: {cell.directory}: {problem}")
+            continue
         run_id = files.load_run(cell.directory, digest)
         try:
             tracking.check_files(outcome)
@@ -114,7 +119,11 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
 
 
 def _train(experiment: Experiment, split: SplitDataset, name: str, feed: Feed | None) -> Fit:
-    """Train, and tell who looks at stderr and who looks at MLflow how it goes."""
+    """Train, and tell who looks at stderr and who looks at MLflow how it goes.
+
+    Raises:
+        StudyError: The training failed, for want of memory say.
+    """
     steps = -(-len(split.train) // experiment.recipe.batch_size)
     with Progress(name, experiment.recipe.epochs, steps) as progress:
 
@@ -123,4 +132,9 @@ def _train(experiment: Experiment, split: SplitDataset, name: str, feed: Feed | 
                 feed.add(record.measured(row, seconds))
             progress.epoch(row)
 
-        return train(experiment, split, showcase=SHOWCASE_PLACES, on_steps=progress.steps, on_epoch=note)
+        try:
+            return train(experiment, split, showcase=SHOWCASE_PLACES, on_steps=progress.steps, on_epoch=note)
+        except (StudyError, OSError):
+            raise
+        except Exception as error:  # whatever TensorFlow and Keras say
+            raise StudyError(f"{name}: the training failed: {describe(error)}", exit_status=1) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,7 @@ from notsoclevr.report.comparison_figures import Painted, save_painted
 from notsoclevr.report.markdown import NONE, quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
 from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, summarise
-from notsoclevr.studies.spec import Study, load_study
+from notsoclevr.studies.spec import BUDGET, Study, load_study
 from notsoclevr.tasks import METRICS
 
 # From what was claimed to what it rests on; studies that are not named come after these, by name.
@@ -103,7 +104,8 @@ def reached(loaded: Loaded) -> dict[tuple[str, str], str]:
 
 def _budget(settings: str) -> float:
     """Return how many times the epochs of params.yaml a run of the study `cost` has."""
-    return float(settings.rpartition("=")[2] or 1)
+    found = re.search(rf"\b{BUDGET}=(\S+)", settings)
+    return float(found[1]) if found else 1
 
 
 def _median(shares: pd.Series[float]) -> str:
@@ -235,7 +237,7 @@ def _beside_published(runs: pd.DataFrame) -> list[str]:
                 *(_spans(own, other) for other in others),
             ]
         )
-    header = ["model", "split", "rate", "epochs", "seeds", "tutorial, train", "tutorial, test"]
+    header = ["model", "split", "learning rate", "epochs", "seeds", "tutorial, train", "tutorial, test"]
     header += ["ours, train", "ours, test", "ours, test, best epoch"]
     header += [f"{METRICS[name].label}, test" for name in others]
     said = (

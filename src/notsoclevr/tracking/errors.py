@@ -34,7 +34,9 @@ class StoreError(StudyError):
         if lost := _lost_connection(error, scheme):
             reason = lost
             message = "does not answer: {}; start it, or unset MLFLOW_TRACKING_URI to use mlflow.db in the repository"
-        elif scheme not in (*DATABASE_ENGINES, "http", "https") or isinstance(error, ArgumentError | ImportError):
+        elif scheme not in (*DATABASE_ENGINES, "http", "https") or isinstance(
+            error, ArgumentError | ImportError | ValueError
+        ):
             message = (
                 "cannot be used: {}; MLFLOW_TRACKING_URI takes sqlite:///FILE or the address of an `mlflow server`"
             )

@@ -64,7 +64,8 @@ def connect(root: Path) -> Iterator[Store]:
     try:
         try:
             store = _open(root, uri)
-        except (ModuleNotFoundError, OSError) as error:  # the driver of another database; a folder nobody can write to
+        # the driver of another database; a folder nobody can write to; an address that is none
+        except (ModuleNotFoundError, OSError, ValueError) as error:
             raise StoreError(uri, error) from error
         yield store
     except (MlflowException, RequestException, SQLAlchemyError) as error:

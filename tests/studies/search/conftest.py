@@ -29,9 +29,9 @@ def run(monkeypatch: pytest.MonkeyPatch, home: Path) -> Callable[..., Chosen]:
     """Return a function that runs a search on such workers, and tells MLflow nothing."""
     monkeypatch.setattr(engine, "open_log", lambda root, name, *_: nullcontext(StudyLog(root=root, name=name)))
 
-    def run_on(workers: Workers, model: str = MODEL) -> Chosen:
+    def run_on(workers: Workers, model: str = MODEL, number: int = 2) -> Chosen:
         monkeypatch.setattr(engine, "local_cluster", workers.open)
-        return engine.run_search(home, space_of(home, model), workers=2, scheduler=None)
+        return engine.run_search(home, space_of(home, model), workers=number, scheduler=None)
 
     return run_on
 

@@ -72,6 +72,15 @@ def test_a_table_of_cheaper_trainings_is_another_search(
             "line 2: trial 'x' and seed '1000' are not both whole numbers",
         ),
         (lambda text: "", "is empty"),
+        (
+            lambda text: text.replace("complete", "done", 1),
+            "line 2: state is 'done'; it takes complete, pruned, failed",
+        ),
+        (lambda text: re.sub(r"(0,1000,\w+,,[^,]*,)[^,]+", r"\1", text, count=1), "line 2: gflop is empty"),
+        (
+            lambda text: re.sub(r"(\n0,1000.*,).+", r"\1", text),
+            "line 2: quadrant has some of train_exact, validation_exact, validation_loss; it takes all or none",
+        ),
     ],
 )
 def test_a_damaged_table_is_one_line_and_stays_as_it_is(

@@ -253,6 +253,18 @@ def test_a_trial_that_is_behind_is_not_trained_with_the_rest_of_the_seeds(
     assert 1 in again.values()
 
 
+@pytest.mark.parametrize(("changes", "most"), [({}, 3), ({"together": 5}, 5), ({"best": 7}, 7)])
+def test_no_more_workers_start_than_have_something_to_train(
+    home: Path, run: Callable[..., Chosen], changes: dict[str, int], most: int
+) -> None:
+    write_space(home, **changes)
+    for number in (2, 1000):
+        space_of(home).journal_file.unlink(missing_ok=True)
+        space_of(home).trials_file.unlink(missing_ok=True)
+        run(workers := Workers(), number=number)
+        assert workers.started == min(number, most)
+
+
 def test_two_drivers_do_not_run_one_search(home: Path, run: Callable[..., Chosen]) -> None:
     folder = space_of(home).folder
     folder.mkdir()

@@ -44,7 +44,7 @@ def test_the_protocol_says_what_the_space_says() -> None:
     assert "from the 49th trial on" in page and SPACE["space"]["adam_penalty"]["since"] == 48
     assert "eight at a time; the first sixteen are random" in page
     assert (SPACE["together"], SPACE["random"]) == (8, 16)
-    assert "an eighth, a quarter, a half or all of it" in page
+    assert "(an eighth, a quarter, a half or all)" in page
     assert SPACE["space"]["operations"] == [0.125, 0.25, 0.5, 1.0]
     assert "2001 to 2004" in page and SPACE["more_seeds"] == [2001, 2002, 2003, 2004]
     assert "1001 to 1010" in page and SPACE["seeds"] == [*range(1001, 1011)]

@@ -56,12 +56,14 @@ class Workers:
 
     def __init__(self, measure: Toy = good, lasts: int = 10**9, backwards: bool = False) -> None:
         self.done: list[Training] = []
+        self.started = 0
         self._measure = measure
         self._lasts = lasts
         self._backwards = backwards
 
     @contextmanager
     def open(self, workers: int) -> Iterator[Workers]:
+        self.started = workers
         yield self
 
     def submit(self, _: Any, training: Training, pure: bool) -> Any:

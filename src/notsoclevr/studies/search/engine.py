@@ -21,6 +21,7 @@ from tqdm import tqdm
 from notsoclevr import progress
 from notsoclevr.cost import GIGA, training_operations
 from notsoclevr.errors import StudyError
+from notsoclevr.models import Model
 from notsoclevr.recipes import Recipe
 from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
 from notsoclevr.studies.engine import LOST, row_of
@@ -67,7 +68,7 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
     Args:
         root: The repository.
         space: What is searched.
-        workers: Worker processes to start on this machine.
+        workers: Worker processes to start on this machine, at most as many as trainings can be under way.
         scheduler: Address of a Dask scheduler that has workers instead.
 
     Returns:
@@ -90,7 +91,8 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
 
             @cache
             def client() -> Client:  # from the first training on, of which there may be none
-                cluster = remote_cluster(scheduler) if scheduler else local_cluster(workers)
+                most = max(space.together, space.best, AT_ONCE)  # trainings that are ever under way together
+                cluster = remote_cluster(scheduler) if scheduler else local_cluster(min(workers, most))
                 return stack.enter_context(cluster)
 
             search = _Search(space=space, journal=journal, lines=lines, log=log, bar=bar, client=client, stop=stop)
@@ -129,6 +131,11 @@ class _Run:
     trained: bool = False
 
 
+@cache
+def _operations(entry: Model, recipe: Recipe, examples: int) -> int:
+    return training_operations(entry.build(recipe), examples)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Search:
     """A search under way; what `run_search` has opened for it are its arguments."""
@@ -141,7 +148,6 @@ class _Search:
     client: Callable[[], Client]
     stop: Callable[[], None]
     rows: list[TrialRow] = field(default_factory=list)
-    _costs: dict[Recipe, int] = field(default_factory=dict)
 
     def budget(self) -> str:
         """Return how long trainings may be, in one line: who searches a small network sees that it gets many epochs."""
@@ -242,11 +248,7 @@ class _Search:
         """Return what an epoch on the largest training set costs; of a recipe, only the shape of the network counts."""
         how_to_train = {each.name for each in fields(Recipe)} | {OPERATIONS, PENALTY}
         shape = {name: value for name, value in values.items() if name not in how_to_train}
-        recipe = replace(self.space.base, **shape)
-        if recipe not in self._costs:
-            network = self.space.entry.build(recipe)
-            self._costs[recipe] = training_operations(network, self.space.examples)
-        return self._costs[recipe]
+        return _operations(self.space.entry, replace(self.space.base, **shape), self.space.examples)
 
     def _recall(self, run: _Run) -> None:
         """Take from trials.csv what the journal does not know of a run: it is another clone's, or has been lost."""

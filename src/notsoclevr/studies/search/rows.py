@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import yaml
@@ -219,14 +219,15 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
     """Load trials.csv by trial and seed, as text; nothing if there is no file.
 
     Raises:
-        StudyError: The file was cut, has other columns than this search, a row twice, or a value that is no number.
+        StudyError: The file was cut, has other columns than this search, a row twice, or one that no search writes.
     """
     path = space.trials_file
     if not path.exists():
         return {}
     header, lines = load_csv(path)
     names = [setting.name for setting in space.settings]
-    measured = [f"{split}_{shown}" for split in space.splits for shown in MEASURED.values()]
+    shown = [*MEASURED.values()]
+    measured = [f"{split}_{name}" for split in space.splits for name in shown]
     if header != [*HEAD, *names, *measured]:
         raise StudyError(
             f"{path}: has other columns than its space; take it and the space back from git, or remove it to begin anew"
@@ -239,6 +240,12 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
             problem = f"trial {trial!r} and seed {seed!r} are not both whole numbers"
         elif (int(trial), int(seed)) in loaded:
             problem = "its trial has a row already"
+        elif line["state"] not in get_args(State):
+            problem = f"state is {line['state']!r}; it takes {', '.join(get_args(State))}"
+        elif not line["gflop"]:
+            problem = "gflop is empty"
+        elif half := [split for split in space.splits if len({line[f"{split}_{name}"] == "" for name in shown}) > 1]:
+            problem = f"{half[0]} has some of {', '.join(shown)}; it takes all or none"
         if problem:
             raise StudyError(f"{path}, line {number}: {problem}; {REMEDY}")
         loaded[int(trial), int(seed)] = line

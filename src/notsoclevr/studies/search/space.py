@@ -1,6 +1,6 @@
 """What a search for a recipe may try: studies/search/space.yaml, the same for all models.
 
-A search is a folder, studies/search/<model>; the model is its name. The space stands in the folder above it, and a
+A search is a folder, studies/search/<model>; the model is its name. The space is in the folder above it, and a
 model takes those of its settings that its recipe has.
 """
 
