@@ -53,12 +53,12 @@ $(BACKENDS)/synced: tests/coordconv/backends.txt
 soak: setup
 	python -m tests.soak
 
-## The runs, at http://127.0.0.1:5000; those on a server are there.
+## The MLflow UI, at http://127.0.0.1:5000; if MLFLOW_TRACKING_URI is a server, its address.
 ui: setup
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are at $$MLFLOW_TRACKING_URI";; \
 		*) set -x; mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}";; esac
 
-## What speed claims rest on: benchmarks/*.csv. An hour, with nothing else running; BEFORE names a commit to compare with.
+## Measure benchmarks/*.csv, which the speed claims quote. An hour, with nothing else running; BEFORE names a commit to compare with.
 bench: setup $(BACKENDS)/synced
 	python benchmarks/layer.py
 	python benchmarks/training.py

@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PAGES = {
     "README": "It needs Python 3.11 to 3.13, make and git",
     "docs/coordconv": "One layer is enough to begin with, and 1x1 is large enough.",
-    "docs/findings": "% of the uniform test set with them",  # a line of it begins with the per cent sign
+    "docs/findings": "% of the uniform test set with zeros",  # a line of it begins with the per cent sign
     "reports/claims": "47 claims: holds",
     "docs/api/coordconv": "coordconv.CoordConv2D(filters, kernel_size, *args, radius=False",
     "docs/api/notsoclevr": "class notsoclevr.splits.Quadrant",

@@ -1,4 +1,4 @@
-"""What the README, docs/findings.md and docs/departures.md say of the studies is what their rows say."""
+"""What the README and the pages of docs/ say of the studies is what their rows say."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from notsoclevr.tasks import METRICS
 from .conftest import ROOT
 from .report.test_comparison import committed
 
-PAGES = ("README.md", "docs/findings.md", "docs/departures.md")
-README, FINDINGS, DEPARTURES = (" ".join((ROOT / page).read_text("utf-8").split()) for page in PAGES)
+PAGES = ("README.md", "docs/findings.md", "docs/departures.md", "docs/protocol.md")
+README, FINDINGS, DEPARTURES, PROTOCOL = (" ".join((ROOT / page).read_text("utf-8").split()) for page in PAGES)
 Row = dict[str, str]
 BASELINES = [name for name in MODELS if name.startswith(("deconv", "pooled", "strided"))]
 
@@ -53,7 +53,9 @@ def test_success_over_seeds() -> None:
     perfect = sum(map(is_perfect, rows))
     assert all(f"perfect in {perfect} of {len(rows)} runs" in page for page in (README, FINDINGS))
     fresh = rows_of("seeds", variant="fresh", split="quadrant")
-    assert f"the three are perfect on quadrant in {sum(map(is_perfect, fresh))} of {len(fresh)} runs." in FINDINGS
+    perfect = sum(map(is_perfect, fresh))
+    assert f"the three are perfect on quadrant in {perfect} of {len(fresh)} runs." in FINDINGS
+    assert f"in {perfect} of {len(fresh)} on quadrant with ten seeds that never influenced a recipe" in README
     baselines = [row for row in rows_of("seeds", variant="baseline") if is_perfect(row)]
     assert {(row["model"], row["split"]) for row in baselines} == {("deconv_classifier", "uniform")}
     of = len(rows_of("seeds", model="deconv_classifier", split="uniform"))
@@ -97,7 +99,7 @@ def test_what_the_searches_found() -> None:
     }
     for name, numbers in lines.items():
         assert f"| {name} | {' | '.join(map(str, numbers))} |" in FINDINGS
-    assert f"Adam was tried in {sum(penalties)} of the {len(penalties)} trials that could" in FINDINGS
+    assert f"Adam was tried in {sum(penalties)} of the {len(penalties)} that could have a penalty" in PROTOCOL
 
 
 def test_what_the_searches_found_for_baselines() -> None:
@@ -202,7 +204,7 @@ def test_what_the_regressor_needs() -> None:
     for rate in ("0.001", "0.01"):
         alike = runs(pooling="max", activation="linear", learning_rate=rate)
         perfect.append(f"{sum(map(is_perfect, alike))} of {len(alike)}")
-    assert "perfect in {} runs at a rate of 0.001 and in {} at 0.01;".format(*perfect) in FINDINGS
+    assert "perfect in {} runs at a learning rate of 0.001 and in {} at 0.01;".format(*perfect) in FINDINGS
     rectified = [best(runs(activation="relu", split=split)) for split in ("uniform", "quadrant")]
     assert (
         "never perfect: {} at best on the test set of the uniform split, {} in".format(*map(percent, rectified))
@@ -260,6 +262,21 @@ def test_scaling_and_decay() -> None:
     assert f"one of the classifier gets {percent(min(float(row['test_exact']) for row in undecayed))}." in FINDINGS
 
 
+def test_downsampling_and_padding() -> None:
+    told = rows_of("ablations", variant="downsampling", split="quadrant")
+    untold = [
+        row for model in ("pooled", "strided") for row in rows_of("seeds", model=f"{model}_regressor", split="quadrant")
+    ]
+    ends = f"{spread(told)} of the unseen quadrant, against {spread(untold)} without"
+    assert ends in README
+    assert ends in FINDINGS
+    zeros = rows_of("seeds", model="strided_regressor", split="uniform")
+    padded = partial(rows_of, "ablations", variant="padding", model="strided_regressor", split="uniform")
+    reflect, ring = (padded(padding=padding) for padding in ("reflect", "circular"))
+    assert f"it gets {spread(zeros)} of the uniform test set with zeros, {spread(reflect)} with reflect" in FINDINGS
+    assert f"and {spread(ring)} with circular padding" in FINDINGS
+
+
 def best_epoch(row: Row) -> float:
     return max(map(float, row["test_exact_by_epoch"].split()))
 
@@ -309,7 +326,7 @@ def test_the_tutorials_regressor() -> None:
     soon = percent(min(max(shares[:2]) for shares in by_epoch))
     lost = sum(max(shares) == 1 and shares[-1] == 0 for shares in by_epoch)
     assert f"at 0.01 it gets at least {soon} within 10" in FINDINGS
-    assert f"{lost} of {len(fast)} runs is back at the average in the end" in FINDINGS
+    assert f"{lost} of {len(fast)} runs ends back at the average" in FINDINGS
 
 
 def test_a_lit_pixel_of_1() -> None:
@@ -364,7 +381,7 @@ def exact_on_test(split: str) -> dict[str, float]:
 def test_what_the_baselines_get() -> None:
     uniform, quadrant = (span(exact_on_test(split).values(), percent) for split in SPLITS)
     assert f"baselines get {uniform} of the test set on the uniform split" in README
-    assert f"and {quadrant} of a quadrant that they have not seen" in README
+    assert f"and {quadrant} of an unseen quadrant" in README
 
 
 def test_the_networks_have_their_weights() -> None:
@@ -382,7 +399,7 @@ def test_what_the_baselines_are_given() -> None:
         if alike and MODELS[own["model"]].coordinates and not MODELS[other["model"]].coordinates:
             weights.append(int(other["parameters"]) / int(own["parameters"]))
             operations.append(float(other["gflop"]) / float(own["gflop"]))
-    assert f"{min(weights):.0f} to {max(weights):.0f} times the weights and no less computation" in README
+    assert f"{min(weights):.0f} to {max(weights):.0f} times as many weights and at least as much computation" in README
     assert min(operations) >= 1
 
 
@@ -411,10 +428,18 @@ def test_which_baselines_lie_outside_their_seeds() -> None:
     assert "the deconv painter lies just outside the range of the table above, with 2 % on quadrant." in FINDINGS
 
 
+def test_how_many_claims_hold() -> None:
+    ledger = committed("reports/claims.md")
+    counted = re.search(r"^(\d+ claims): (holds .*)\.$", ledger, re.MULTILINE)
+    assert counted is not None
+    assert f"{counted[1]} of the tutorial, the paper and its critics" in README
+    assert f"judged by runs of our own: {counted[2]}." in README
+
+
 def test_how_much_faster_coordconv_is() -> None:
     (claim,) = [
         row for row in csv.DictReader(committed("reports/claims.csv").splitlines()) if "150 times" in row["claim"]
     ]
     found = re.search(r": ([\d.]+) times, needed", claim["measured"])
     assert found is not None
-    assert f"the deconv classifier takes {float(found[1]):.1f} times the operations of CoordConv's" in README
+    assert f"the deconv classifier needs {float(found[1]):.1f} times the floating-point operations" in README

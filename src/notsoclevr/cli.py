@@ -104,8 +104,10 @@ def split(root: Path, names: Sequence[str]) -> None:
     """Divide the dataset into a training set and a test set, data/<split>.npz, as params.yaml says."""
     config = load(root / PARAMS)
     examples = dataset.load_dataset(dataset.dataset_path(root))
-    for name in names or SPLITS:
+    names = names or list(SPLITS)
+    for name in names:
         check_split(config.splits[name], f"{root / PARAMS}: splits.{name}")
+    for name in names:
         divided = config.splits[name](examples)
         dataset.save_split(dataset.split_path(root, name), divided)
         click.echo(f"{name}: {len(divided.train)} train, {len(divided.test)} test")
@@ -242,16 +244,16 @@ def _cores() -> int:
 
 
 @main.command()
-@click.option("--models", default="all", metavar="NAMES", help="all, or some, with commas between them.")
+@click.option("--models", default="all", metavar="NAMES", help="all, or model names separated by commas.")
 @click.option("--epochs", default="recipe", metavar="NUMBER", help=f"Epochs of each; recipe: as {PARAMS} has them.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Trainings at a time; by default one per core.")
 @_pass_root
 def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
     """Run the stages of dvc.yaml, several trainings at a time, and log what has no run: `make repro`.
 
-    It may be stopped at any time and run again: what ended is kept. With a number of epochs it is an experiment of DVC
-    (`dvc exp run --temp`), all of it trained anew, one cell after the other: results/ and reports/ stay what
-    params.yaml says; `dvc exp show` lists it, `dvc exp apply` adopts it.
+    It may be stopped at any time and run again: what ended is kept. With --epochs it runs as a DVC experiment
+    (`dvc exp run --temp`): every chosen cell is trained again, one after the other, and results/ and reports/ stay as
+    they are; `dvc exp show` lists it, `dvc exp apply` adopts it.
     """
     from notsoclevr import pipeline as whole
 
@@ -326,7 +328,7 @@ def study(root: Path, path: Path, workers: int, scheduler: str | None) -> None:
 @click.option("--apply", is_flag=True, help=f"Write the recipe into {PARAMS}, too.")
 @_pass_root
 def search(root: Path, folders: Sequence[Path], workers: int, scheduler: str | None, apply: bool) -> None:
-    """Search for the recipes of models, as docs/protocol.md has it: trials.csv and recipe.yaml in each folder.
+    """Search for the recipes of models, as described in docs/protocol.md: trials.csv and recipe.yaml in each folder.
 
     It may be stopped at any time and run again: what ended is kept.
     """

@@ -116,7 +116,7 @@ def check_split(split: Split, where: str) -> None:
 
     Args:
         split: The split.
-        where: The file and the section that it stands in, for the message.
+        where: The file and the section that it is in, for the message.
 
     Raises:
         StudyError: It does not.
@@ -137,7 +137,7 @@ def check(type_: type[Any], value: Any, path: Path | str, *where: str) -> Any:
     Args:
         type_: The dataclass.
         value: The data.
-        path: The file that the data stands in, and where in it if need be, for the message.
+        path: The file that the data is in, and where in it if need be, for the message.
         where: Keys from the top of that file to the data.
 
     Raises:
@@ -240,7 +240,7 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path | str) -> C
     Args:
         content: The content of params.yaml; it is not changed.
         overrides: As in `load`.
-        path: The file that a mistake stands in, and where in it if need be, for the message.
+        path: The file that a mistake is in, and where in it if need be, for the message.
 
     Raises:
         StudyError: As in `load`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 TAKE_BACK = "take it back with `dvc pull` or `dvc checkout`, or train the cell again with `dvc repro`"
-LONGEST = 500  # characters of a message; what stands in the middle of a longer one is some value that was given
+LONGEST = 500  # characters of a message; the middle of a longer one is some value that was given
 
 
 class StudyError(Exception):

@@ -117,7 +117,7 @@ def pick(source: Source, where: Mapping[str, Any], at: str) -> pd.DataFrame:
     Args:
         source: Where from.
         where: Columns to a value or a list of values, compared as tables write them.
-        at: The file and the key that the choice stands in, for the message.
+        at: The file and the key that the choice is in, for the message.
 
     Raises:
         StudyError: A column is unknown, or one of the values picks nothing: then the test would mean something else

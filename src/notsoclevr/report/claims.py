@@ -266,7 +266,7 @@ def markdown(ledger: Ledger) -> str:
         "",
         f"{counts(ledger)}.",
         "",
-        "What was published, and what our rows say to it. The claims and the tests that decide them stand in",
+        "What was published, and what our rows say to it. The claims and the tests that decide them are in",
         f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row,",
         "and of a share of runs its 95 % interval. What is needed follows from what was published, by the rules at the",
         "head of that file: a figure, for one, is met by ours if it is within 5 points of it. The tutorial counts rows",

@@ -164,7 +164,7 @@ def _entry(cell: Cell, layers: Sequence[network.Layer] | None) -> dict[str, Any]
 
 
 def _in_words(cell: Cell) -> dict[str, Any]:
-    """Return what stands in the markup about a cell."""
+    """Return what the markup says about a cell."""
     return {
         "name": cell.name,
         "model": cell.model,
