@@ -182,6 +182,25 @@ def test_the_regressor_needs_a_twentieth_of_the_positions() -> None:
         assert all(map(is_perfect, rows_of("sample_efficiency", model="coordconv_regressor", split_train_share=share)))
 
 
+def test_a_quarter_of_the_epochs() -> None:
+    quarter = rows_of("cost", settings="budget=0.25")
+    assert len(quarter) == 42
+
+    def told(split: str, *models: str) -> str:
+        return spread([row for row in quarter if row["split"] == split and row["model"] in models])
+
+    perfect = []
+    for name in ("coordconv_painter", "coordconv_regressor", "coordconv_classifier"):
+        runs = [is_perfect(row) for row in quarter if row["model"] == name]
+        perfect.append(f"{sum(runs)} of {len(runs)}")
+    assert "painter is perfect in {} runs, its regressor in {} and its classifier in {};".format(*perfect) in FINDINGS
+    assert f"the classifier then gets {told('quadrant', 'coordconv_classifier')} of the test set" in FINDINGS
+    fallen = [told("uniform", name) for name in ("deconv_classifier", "deconv_painter")]
+    assert "falls to {} of the uniform test set and the deconv painter to {};".format(*fallen) in FINDINGS
+    assert f"plain regressors keep {told('uniform', 'pooled_regressor', 'strided_regressor')}." in FINDINGS
+    assert f"In the unseen quadrant the baselines get {told('quadrant', *BASELINES)}." in FINDINGS
+
+
 def best(rows: list[Row], metric: str = "test_exact") -> float:
     return max(float(row[metric]) for row in rows)
 

@@ -116,7 +116,7 @@ def save_costs(path: Path, runs: pd.DataFrame) -> None:
     splits = [split for split in SPLITS if (runs["split"] == split).any()]
     shown = [(task, name) for task in runs["task"].unique() for name in ("exact", PAPER_METRICS.get(task)) if name]
     figure = Figure(figsize=(3.1 * len(shown), 2.5 * len(splits) + 0.4), layout="constrained")
-    grid = figure.subplots(len(splits), len(shown), squeeze=False, sharex="col", sharey=True)
+    grid = figure.subplots(len(splits), len(shown), squeeze=False, sharex=True, sharey=True)
     for i, split in enumerate(splits):
         for j, (task, name) in enumerate(shown):
             _costs(grid[i, j], runs[(runs["split"] == split) & (runs["task"] == task)], f"test_{name}")
