@@ -1,4 +1,4 @@
-"""What the tests of the layer get besides. Nothing they need: `make test-backends` runs them without."""
+"""A fixture for all tests of the layer; `make test-backends` runs them without it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _not_deterministic() -> Iterator[None]:
-    """Turn off for a test what a training of the study has turned on in its process: Keras compiles nothing with it."""
+    """Turn off the determinism that a training of the study turns on: with it Keras ignores jit_compile."""
     from tensorflow.python.framework import config
 
     deterministic = config.is_op_determinism_enabled()
