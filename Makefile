@@ -58,12 +58,12 @@ ui: setup
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are at $$MLFLOW_TRACKING_URI";; \
 		*) set -x; mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}";; esac
 
-## Measure benchmarks/*.csv, which the speed claims quote. An hour, with nothing else running; BEFORE names a commit to compare with.
+## Measure benchmarks/*.csv, which the speed claims quote. An hour, with nothing else running; BEFORE names commits to compare with.
 bench: setup $(BACKENDS)/synced
 	python benchmarks/layer.py
 	python benchmarks/training.py
 	python benchmarks/throughput.py
-	python benchmarks/repro.py $(if $(BEFORE),--before "$(BEFORE)")
+	python benchmarks/repro.py $(if $(BEFORE),--before $(BEFORE))
 
 lint: setup
 	ruff check

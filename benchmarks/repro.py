@@ -1,9 +1,9 @@
 """How long the main job takes, and how long a CoordConv cell takes to become perfect.
 
-    python benchmarks/repro.py [--before COMMIT]
+    python benchmarks/repro.py [--before COMMIT...]
 
 In fresh clones, with nothing else running: `make repro` and plain `dvc repro` of the last commit, and `make repro` of
-the commit given with --before, each from nothing; making the environment does not count. Then each CoordConv
+the commits given with --before, each from nothing; making the environment does not count. Then each CoordConv
 cell on two threads, from the command to the line that says that it answers all of both sets exactly. The arithmetic is
 that of all trainings and of all that is measured on the way; its share is of what NumPy's sgemm reaches on the same
 cores, taken just before. Writes benchmarks/repro.csv. Half an hour.
@@ -92,7 +92,7 @@ def seconds_to_perfect(clone, name):
 def main():
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--before", metavar="COMMIT", help="to be measured too")
+    parser.add_argument("--before", metavar="COMMIT", nargs="*", default=[], help="to be measured too")
     before = parser.parse_args().before
     cores = len(os.sched_getaffinity(0))
     reached = sgemm(cores)
@@ -109,9 +109,7 @@ def main():
             ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
         )
         head = head.stdout.strip()
-        for commit, command in [(before, "make repro"), (head, "make repro"), (head, "dvc repro")]:
-            if not commit:
-                continue
+        for commit, command in [*((each, "make repro") for each in before), (head, "make repro"), (head, "dvc repro")]:
             clone = clone_of(commit, folder)
             seconds, processors = timed(command.split(), clone)
             share = operations(clone) / seconds / reached if commit == head else None
