@@ -3,10 +3,11 @@
     python benchmarks/repro.py [--before COMMIT...]
 
 In fresh clones, with nothing else running: `make repro` and plain `dvc repro` of the last commit, and `make repro` of
-the commits given with --before, each from nothing; making the environment does not count. Then each CoordConv
-cell on two threads, from the command to the line that says that it answers all of both sets exactly. The arithmetic is
-that of all trainings and of all that is measured on the way; its share is of what NumPy's sgemm reaches on the same
-cores, taken just before. Writes benchmarks/repro.csv. Half an hour.
+the commits given with --before, each from nothing; making the environment does not count. `dvc repro` trains one cell
+at a time on one thread: how long each trained follows. Then each CoordConv cell on two threads, from the command to the
+line that says that it answers all of both sets exactly. The arithmetic is that of all trainings and, for a whole
+command, of all that is measured on the way; its share is of what NumPy's sgemm reaches on the same cores, taken just
+before. Writes benchmarks/repro.csv. Three quarters of an hour.
 """
 
 import argparse
@@ -53,6 +54,13 @@ def operations(clone):
     return total
 
 
+def on_one_thread(clone):
+    """Yield each cell's name, the seconds that its epochs took, and their floating-point operations a second."""
+    for path in sorted((clone / "results").glob("*/metrics.json")):
+        seconds = sum(json.loads(path.with_name("timings.json").read_text())["epoch_seconds"])
+        yield path.parent.name, seconds, json.loads(path.read_text())["training_operations"] / seconds
+
+
 def timed(command, clone):
     """Run a command in a clone and return its seconds and those of the processors."""
     # without the variables that would name a server, which would be timed too
@@ -95,8 +103,8 @@ def main():
     parser.add_argument("--before", metavar="COMMIT", nargs="*", default=[], help="to be measured too")
     before = parser.parse_args().before
     cores = len(os.sched_getaffinity(0))
-    reached = sgemm(cores)
-    print(f"sgemm: {reached / 1e9:.0f} GFLOP/s on {cores} cores, {sgemm(1) / 1e9:.0f} on one")
+    reached, on_one = sgemm(cores), sgemm(1)
+    print(f"sgemm: {reached / 1e9:.0f} GFLOP/s on {cores} cores, {on_one / 1e9:.0f} on one")
     rows = []
 
     def note(what, commit, seconds, processors=None, share=None):
@@ -114,12 +122,17 @@ def main():
             seconds, processors = timed(command.split(), clone)
             share = operations(clone) / seconds / reached if commit == head else None
             note(command, commit, seconds, processors / seconds, share)
-        for path in sorted((clone / "results").glob("coordconv*")):
-            note(f"{path.name} perfect", head, seconds_to_perfect(clone, path.name))
+        cells = list(on_one_thread(clone))
+        for name, seconds, speed in cells:
+            note(f"{name} trained", head, seconds, 1, speed / on_one)
+        for name, _, _ in cells:
+            if name.startswith("coordconv"):
+                note(f"{name} perfect", head, seconds_to_perfect(clone, name))
     with (ROOT / "benchmarks" / "repro.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "commit", "seconds", "cores_busy", "share_of_sgemm"])
-        writer.writerows([["sgemm, GFLOP/s", "", f"{reached / 1e9:.0f}", cores, 1], *rows])
+        peak = [["sgemm, GFLOP/s", "", f"{speed / 1e9:.0f}", busy, 1] for speed, busy in ((reached, cores), (on_one, 1))]
+        writer.writerows([*peak, *rows])
 
 
 if __name__ == "__main__":

@@ -468,3 +468,9 @@ def test_how_much_faster_coordconv_is() -> None:
     found = re.search(r": ([\d.]+) times, needed", claim["measured"])
     assert found is not None
     assert f"the deconv classifier needs {float(found[1]):.1f} times the floating-point operations" in README
+
+
+def test_how_long_the_main_job_takes() -> None:
+    """The last `make repro` in the table is that of the newest commit."""
+    seconds = [float(row["seconds"]) for row in read(ROOT / "benchmarks" / "repro.csv") if row["what"] == "make repro"]
+    assert f"about {seconds[-1] / 60:.0f} minutes on two cores ([measured](benchmarks/repro.csv))" in README
