@@ -103,9 +103,9 @@ def main():
     parser.add_argument("--before", metavar="COMMIT", nargs="*", default=[], help="to be measured too")
     before = parser.parse_args().before
     cores = len(os.sched_getaffinity(0))
-    reached, on_one = sgemm(cores), sgemm(1)
-    print(f"sgemm: {reached / 1e9:.0f} GFLOP/s on {cores} cores, {on_one / 1e9:.0f} on one")
-    rows = []
+    reached = {busy: sgemm(busy) for busy in (cores, 1)}
+    rows = [["sgemm, GFLOP/s", "", f"{speed / 1e9:.0f}", busy, 1] for busy, speed in reached.items()]
+    print(*rows, sep="\n")
 
     def note(what, commit, seconds, processors=None, share=None):
         rows.append([what, commit, f"{seconds:.1f}", processors and f"{processors:.2f}", share and f"{share:.2f}"])
@@ -120,19 +120,18 @@ def main():
         for commit, command in [*((each, "make repro") for each in before), (head, "make repro"), (head, "dvc repro")]:
             clone = clone_of(commit, folder)
             seconds, processors = timed(command.split(), clone)
-            share = operations(clone) / seconds / reached if commit == head else None
+            share = operations(clone) / seconds / reached[cores] if commit == head else None
             note(command, commit, seconds, processors / seconds, share)
         cells = list(on_one_thread(clone))
         for name, seconds, speed in cells:
-            note(f"{name} trained", head, seconds, 1, speed / on_one)
+            note(f"{name} trained", head, seconds, 1, speed / reached[1])
         for name, _, _ in cells:
             if name.startswith("coordconv"):
                 note(f"{name} perfect", head, seconds_to_perfect(clone, name))
     with (ROOT / "benchmarks" / "repro.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "commit", "seconds", "cores_busy", "share_of_sgemm"])
-        peak = [["sgemm, GFLOP/s", "", f"{speed / 1e9:.0f}", busy, 1] for speed, busy in ((reached, cores), (on_one, 1))]
-        writer.writerows([*peak, *rows])
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":
