@@ -58,7 +58,7 @@ ui: setup
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are at $$MLFLOW_TRACKING_URI";; \
 		*) set -x; mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}";; esac
 
-## Measure benchmarks/*.csv, which the speed claims quote. An hour, with nothing else running; BEFORE names commits to compare with.
+## Measure benchmarks/*.csv, which the speed claims quote. An hour and a half, with nothing else running; BEFORE names commits to compare with.
 bench: setup $(BACKENDS)/synced
 	python benchmarks/layer.py
 	python benchmarks/training.py

@@ -7,7 +7,7 @@ the commits given with --before, each from nothing; making the environment does 
 at a time on one thread: how long each trained follows. Then each CoordConv cell on two threads, from the command to the
 line that says that it answers all of both sets exactly. The arithmetic is that of all trainings and, for a whole
 command, of all that is measured on the way; its share is of what NumPy's sgemm reaches on the same cores, taken just
-before. Writes benchmarks/repro.csv. Three quarters of an hour.
+before. Writes benchmarks/repro.csv. Fifty minutes.
 """
 
 import argparse

@@ -151,6 +151,16 @@ def test_baselines_over_seeds(model: str) -> None:
     assert f"| {MODELS[model].title} | {len(runs[0])} | {' | '.join(map(spread, runs))} |" in FINDINGS
 
 
+def test_neither_plain_regressor_is_better_with_every_seed() -> None:
+    for split in SPLITS:
+        pooled, strided = (
+            [float(row["test_exact"]) for row in rows_of("seeds", model=f"{shape}_regressor", split=split)]
+            for shape in ("pooled", "strided")
+        )
+        assert max(min(pooled), min(strided)) <= min(max(pooled), max(strided))
+    assert "The ranges of the two plain regressors overlap on both splits" in FINDINGS
+
+
 @pytest.mark.parametrize("split", ["uniform", "quadrant"])
 def test_how_far_the_deconv_painter_gets(split: str) -> None:
     overlaps = [float(row["test_iou"]) for row in rows_of("seeds", model="deconv_painter", split=split)]
