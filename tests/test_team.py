@@ -100,7 +100,7 @@ def test_the_second_clone_has_the_files_and_nothing_to_train(team: Team) -> None
 
 
 def test_its_run_is_on_the_server(team: Team) -> None:
-    assert f"logged 1 of 1 cells: {CELL}" in team.tracked
+    assert f"cells that MLflow lacked and now has: {CELL}" in team.tracked
     client = MlflowClient(team.server)
     (found,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
     assert (found.info.run_name, found.info.status) == (CELL, "FINISHED")

@@ -72,4 +72,4 @@ def track(root: Path, cells: Sequence[Cell], *, compare: bool) -> None:
         logged = log_missing(store, cells)
         if compare and all((root / REPORTS / name).exists() for name in ("comparison.csv", "index.html")):
             record.log_comparison(store, root / REPORTS, cells)
-    print(f"logged {len(logged)} of {len(cells)} cells{': ' if logged else ''}{', '.join(logged)}")
+    print(f"cells that MLflow lacked and now has: {', '.join(logged) or 'none'}")
