@@ -66,6 +66,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # that of a full disk names no file
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -102,6 +105,9 @@ def staging(directory: Path, root: Path) -> Iterator[Path]:
                     old.unlink(missing_ok=True)
             for new in made:
                 shutil.move(new, directory / new.name)  # a rename, but where a file system is mounted in between
+    except OSError as error:
+        error.filename = error.filename or str(directory)  # that of a full disk names no file
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
