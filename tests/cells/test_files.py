@@ -99,7 +99,7 @@ def test_a_failed_write_leaves_the_old_results(tmp_path: Path) -> None:
     cell = tmp_path / "cell"
     with staging(cell, tmp_path) as folder:
         (folder / "metrics.json").write_text("old")
-    with pytest.raises(OSError, match="No space left on device: '.*cell'"), staging(cell, tmp_path) as folder:
+    with pytest.raises(OSError, match=r"No space left on device: '.*cell'"), staging(cell, tmp_path) as folder:
         (folder / "metrics.json").write_text("ne")
         raise OSError(28, "No space left on device")
     assert (cell / "metrics.json").read_text() == "old"
