@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from notsoclevr.cells import figures
 from notsoclevr.models import MODELS
 from notsoclevr.report.comparison_figures import scale_to_operations
 from notsoclevr.report.markdown import success
-from notsoclevr.report.published import PAPER_METRICS
+from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
 from notsoclevr.report.strips import apart
 from notsoclevr.splits import SPLITS
 from notsoclevr.studies.rows import is_perfect
@@ -108,6 +109,9 @@ def save_shares(path: Path, runs: pd.DataFrame) -> None:
 def save_costs(path: Path, runs: pd.DataFrame) -> None:
     """Write what it costs to be right: each metric that was published of a task against the operations of training.
 
+    On the uniform split all networks end close to 100 %, so its panels are stretched there. A dotted line is what the
+    paper published of a baseline.
+
     Args:
         path: The picture.
         runs: With their training_operations; none of them failed.
@@ -116,11 +120,14 @@ def save_costs(path: Path, runs: pd.DataFrame) -> None:
     splits = [split for split in SPLITS if (runs["split"] == split).any()]
     shown = [(task, name) for task in runs["task"].unique() for name in ("exact", PAPER_METRICS.get(task)) if name]
     figure = Figure(figsize=(3.1 * len(shown), 2.5 * len(splits) + 0.4), layout="constrained")
-    grid = figure.subplots(len(splits), len(shown), squeeze=False, sharex=True, sharey=True)
+    grid = figure.subplots(len(splits), len(shown), squeeze=False, sharex=True, sharey="row")
     for i, split in enumerate(splits):
         for j, (task, name) in enumerate(shown):
-            _costs(grid[i, j], runs[(runs["split"] == split) & (runs["task"] == task)], f"test_{name}")
-            grid[i, j].set_title(f"{task}, {split}: {METRICS[name].label}", fontsize=9)
+            axes = grid[i, j]
+            _costs(axes, runs[(runs["split"] == split) & (runs["task"] == task)], name)
+            if split == "uniform":
+                _stretch(axes)
+            axes.set_title(f"{task}, {split}: {METRICS[name].label}", fontsize=9)
     for axes in grid[:, 0]:
         axes.set_ylabel("on the test set")
     for axes in grid[-1]:
@@ -128,19 +135,33 @@ def save_costs(path: Path, runs: pd.DataFrame) -> None:
     for axes in grid[0]:
         axes.legend(frameon=False, fontsize=7)
     said = "Median of the seeds, with the lowest and the highest; a ring: all 3,136 examples exact with every seed"
-    figure.suptitle(said, fontsize=10)
+    figure.suptitle(f"{said}; dotted: the baseline in the paper", fontsize=10)
     figures.save(figure, path)
 
 
-def _costs(axes: Axes, runs: pd.DataFrame, column: str) -> None:
+def _costs(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
     for model, alike in runs.assign(perfect=is_perfect(runs)).groupby("model", sort=False):
         entry = MODELS[model]
         budgets = alike.groupby("training_operations")
-        ends, perfect = budgets[column].agg(["median", "min", "max"]), budgets["perfect"].all()
+        ends, perfect = budgets[f"test_{metric}"].agg(["median", "min", "max"]), budgets["perfect"].all()
         axes.plot(ends.index, ends["median"], ".-", color=entry.colour, label=entry.title, linewidth=1.5)
         axes.fill_between(ends.index, ends["min"], ends["max"], color=entry.colour, alpha=0.15, linewidth=0)
         there = ends.loc[perfect, "median"]
         axes.plot(there.index, there, "o", color=entry.colour, markersize=8, fillstyle="none")
+        paper = published(model, alike["split"].iloc[0]).paper_test
+        if paper is not None and not entry.coordinates and paper_metric(model) is METRICS[metric]:
+            axes.axhline(paper, color=entry.colour, linestyle=":", linewidth=1)
     axes.set_ylim(-0.06, 1.06)
     scale_to_operations(axes)
     axes.tick_params(axis="x", labelsize=7)
+
+
+def _stretch(axes: Axes) -> None:
+    """Stretch the scale of shares towards 100 %, so that 99 and 99.9 % are as far apart as 90 and 99 %."""
+    least = 0.0005  # less than the share of one example: 100 % is a finite way off
+    axes.set_yscale(
+        "function",
+        functions=(lambda share: -np.log10(1 + least - share), lambda height: 1 + least - 10.0**-height),
+    )
+    axes.set(ylim=(-0.1, 1 + least / 3), yticks=(0, 0.5, 0.9, 0.99, 0.999, 1))
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
