@@ -35,6 +35,12 @@ def test_commands_are_listed(command: Run) -> None:
         assert command(name, "--help").returncode == 0
 
 
+def test_without_a_command_there_is_the_help(command: Run) -> None:
+    shown = command()
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr == command("--help").stdout
+
+
 def test_a_terminal_without_a_character_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = TextIOWrapper(BytesIO(), "latin-1")
     monkeypatch.setattr(sys, "stdout", shown)

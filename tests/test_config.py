@@ -129,6 +129,12 @@ def test_coordinates_are_those_of_the_canvas_not_of_a_padded_one(tmp_path: Path,
         load(tmp_path, content)
 
 
+def test_a_section_may_take_another_as_its_base(tmp_path: Path) -> None:
+    path = tmp_path / "merged.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert config.read_yaml(path)["b"] == {"x": 1, "y": 3}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

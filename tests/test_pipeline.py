@@ -238,6 +238,16 @@ def test_ctrl_c_stops_a_training_and_closes_its_run(clone: Path) -> None:
     assert status(clone) == set()
 
 
+def test_only_lists_of_dvc_that_are_cut_are_removed(tmp_path: Path) -> None:
+    whole, cut = (tmp_path / ".dvc" / "tmp" / name for name in ("rwlock", "exps/rwlock"))
+    cut.parent.mkdir(parents=True)
+    whole.write_text("{}")
+    cut.write_text('{"a')
+    pipeline.clear_torn_locks(tmp_path)
+    assert whole.exists()
+    assert not cut.exists()
+
+
 # A DVC that takes a while to end after its stage has.
 SLOW_DVC = """\
 import pathlib, subprocess, time

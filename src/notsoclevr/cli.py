@@ -51,6 +51,9 @@ class _Group(click.Group):
             status = super().main(*args, **options | {"standalone_mode": False})
         except StudyError as error:
             _fail(str(error), error.exit_status)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(2)
         except click.ClickException as error:
             _fail(error.format_message(), 2)
         except (click.Abort, KeyboardInterrupt):

@@ -43,6 +43,7 @@ def run_experiment(root: Path, config: Config, cells: Sequence[str], overrides: 
     Raises:
         StudyError: A stage failed.
     """
+    clear_torn_locks(root)
     settings = [f"--set-param={key}={value}" for key, value in overrides.items()]
     _call_dvc(root, "exp", "run", "--temp", "--force", *settings, *_targets(config, cells))
 
@@ -59,7 +60,7 @@ def reproduce(root: Path, config: Config, cells: Sequence[str], jobs: int) -> No
     Raises:
         StudyError: A stage failed. The trainings that ended well are kept.
     """
-    clear_torn_lock(root)
+    clear_torn_locks(root)
     _call_dvc(root, "repro", "--single-item", "generate", "split")
     stale = _read_dvc(root, "status", "--json", "dvc.yaml")
     if asked := [name for name in cells if f"train@{name}" in stale]:
@@ -67,21 +68,28 @@ def reproduce(root: Path, config: Config, cells: Sequence[str], jobs: int) -> No
     _call_dvc(root, "repro", *_targets(config, cells))
 
 
-def clear_torn_lock(root: Path) -> None:
-    """Remove DVC's list of the files in use if a killed DVC has left it cut: with it no later command of DVC runs.
+def clear_torn_locks(root: Path) -> None:
+    """Remove DVC's lists of the files in use that a killed DVC has left cut: with one no later command of DVC runs.
 
     Args:
         root: The repository.
-    """
-    path = root / ".dvc" / "tmp" / "rwlock"
-    if _is_json(path):
-        return
-    from dvc.lock import make_lock
 
-    # the lock under which DVC writes the list: no other command is just at it
-    with make_lock(str(path.with_name("rwlock.lock")), tmp_dir=str(path.parent)):
-        if not _is_json(path):
-            path.unlink()
+    Raises:
+        StudyError: Another process of DVC holds such a list.
+    """
+    tmp = root / ".dvc" / "tmp"
+    for path in (tmp / "rwlock", tmp / "exps" / "rwlock"):  # of `dvc repro`, and of `dvc exp run`
+        if _is_json(path):
+            continue
+        from dvc.lock import LockError, make_lock
+
+        try:
+            # the lock under which DVC writes the list: no other command is just at it
+            with make_lock(str(path.with_name("rwlock.lock")), tmp_dir=str(path.parent)):
+                if not _is_json(path):
+                    path.unlink()
+        except LockError as error:
+            raise StudyError(f"{path}: cannot be read, and another DVC is at it: {error}", exit_status=1) from None
 
 
 def _is_json(path: Path) -> bool:
@@ -194,7 +202,7 @@ class _Trainings:
         with suppress(OSError, ValueError, TypeError, LookupError, ArithmeticError):
             metrics = json.loads((self._root / RESULTS / name / "metrics.json").read_text("utf-8"))
             return float(metrics["training_operations"]) / float(metrics["epochs"])
-        return 1e11  # as those of the cells that are known
+        return 1e11  # about what an epoch of the known cells costs
 
     def run(self, jobs: int) -> None:
         """Run all, and wait for them.

@@ -1,8 +1,9 @@
-"""What one sees of a training while it runs: a bar on a terminal, one line per epoch elsewhere."""
+"""What one sees of a training while it runs: a bar on a terminal, one line per measured epoch elsewhere."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -32,6 +33,12 @@ def bar(name: str, total: float, initial: int = 0, shown: str = COUNT) -> tqdm[A
     )
 
 
+def exact(row: Mapping[str, Any]) -> str:
+    """Return in words what share of each set is answered exactly, of a row of a history or of a study."""
+    train, test = (percent(float(row[f"{part}_exact"])) for part in ("train", "test"))
+    return f"exact {train} train, {test} test"
+
+
 class Progress:
     """Progress of one training on stderr.
 
@@ -57,9 +64,8 @@ class Progress:
         self._bar.update(number)
 
     def epoch(self, row: Row) -> None:
-        """Note that an epoch ended, with its row of the history."""
-        exact = f"exact {percent(row['train_exact'])} train, {percent(row['test_exact'])} test"
-        line = f"epoch {row['epoch']:.0f}/{self._epochs}  loss {row['train_loss']:.4g}  {exact}"
+        """Note what was measured after an epoch: its row of the history."""
+        line = f"epoch {row['epoch']:.0f}/{self._epochs}  loss {row['train_loss']:.4g}  {exact(row)}"
         if self._bar.disable:
             print(f"{self._name}  {line}", file=sys.stderr, flush=True)
         else:

@@ -133,9 +133,10 @@ def test_readme_is_updated_between_its_marks(tmp_path: Path) -> None:
     readme.write_text(f"above\n{comparison.BEGIN}\nold\n{comparison.END}\nbelow\n")
     comparison.update_readme(readme, table)
     assert readme.read_text() == f"above\n{comparison.BEGIN}\n\n| new |\n\n{comparison.END}\nbelow\n"
-    readme.write_text("no marks")
-    with pytest.raises(StudyError, match="each once"):
-        comparison.update_readme(readme, table)
+    for wrong in ("no marks", f"{comparison.END} above {comparison.BEGIN}"):
+        readme.write_text(wrong)
+        with pytest.raises(StudyError, match="each once"):
+            comparison.update_readme(readme, table)
     with pytest.raises(StudyError, match="notsoclevr evaluate"):
         comparison.update_readme(readme, tmp_path / "none.md")
 

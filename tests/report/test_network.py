@@ -80,6 +80,16 @@ def test_a_dense_layer_on_features_of_the_whole_canvas_is_refused(tmp_path: Path
         network.load(cell)
 
 
+def test_a_network_that_merges_layers_or_does_not_name_them_is_refused(tmp_path: Path) -> None:
+    cell = fabricated.fabricate(tmp_path, "coordconv_regressor", epochs=1)
+    inputs = keras.Input((64, 64, 1))
+    merged = keras.layers.Add()([keras.layers.Conv2D(1, 1)(inputs), inputs])
+    for model in (keras.Model(inputs, merged), keras.Sequential([inputs, keras.layers.Conv2D(1, 1)])):
+        model.save(cell.directory / "model.keras")
+        with pytest.raises(network.UnknownLayerError):
+            network.load(cell)
+
+
 @pytest.mark.parametrize("how", ["missing", "cut"])
 def test_a_network_that_cannot_be_read_is_named(tmp_path: Path, how: str) -> None:
     cell = fabricated.fabricate(tmp_path / "results", "coordconv_regressor", epochs=1)

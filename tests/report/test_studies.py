@@ -134,6 +134,14 @@ def test_what_it_costs_to_be_exact_is_told_and_drawn(tmp_path: Path) -> None:
     assert studies.reached(studies.load(tmp_path)) == {}
 
 
+def test_runs_that_counted_no_operations_have_no_cost(tmp_path: Path) -> None:
+    block = SEEDS | {"variant": "cost", "model": ["coordconv_regressor", "pooled_regressor"], "seed": 0, "budget": 4}
+    add_study(tmp_path, "cost", block, exact(1.0, 1.0), exact(1.0, 1.0, training_operations=1e12))
+    page = page_of(tmp_path)
+    assert "| CoordConv regressor | quadrant | 100 % (one seed) | never |" in page
+    assert "| conv regressor, pooled | quadrant | 100 % (one seed) | 1,000 GFLOP |" in page
+
+
 def test_what_longer_training_reaches_is_the_median_of_the_seeds_that_ended(tmp_path: Path) -> None:
     block = SEEDS | {"variant": "cost", "budget": [1, 16]}
     ends = [exact(1.0, share) for share in (0.1, 0.5, 0.1, 0.7)]

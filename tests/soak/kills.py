@@ -13,7 +13,7 @@ from random import Random
 from time import sleep
 from urllib.request import urlopen
 
-from notsoclevr.pipeline import clear_torn_lock
+from notsoclevr.pipeline import clear_torn_locks
 
 from .clones import check_files, check_like, check_store, copy_of, fresh_clone, track_twice, tree
 from .processes import DVC, NOTSOCLEVR, PYTHON_M, STUDY, Process, Soak, strays, wait_until
@@ -82,10 +82,10 @@ def kill_pipeline(soak: Soak, undisturbed: Path, kills: int, seconds: float) -> 
     def chain(most: int) -> int:
         hits = 0
         for options in (["--force"], *[[]] * (most - 1)):
-            clear_torn_lock(clone)  # as `make repro` does
+            clear_torn_locks(clone)  # as `make repro` does
             process = soak.start(clone, *DVC, "repro", *options)
             hits += strike(soak, chance, clone, process, process, seconds)
-        clear_torn_lock(clone)
+        clear_torn_locks(clone)
         soak.run(clone, *DVC, "repro")
         check_like(soak, clone, undisturbed)
         return hits

@@ -367,6 +367,11 @@ def test_a_cluster_that_loses_its_scheduler_makes_no_row_of_it(home: Path, clust
 def test_a_scheduler_that_does_not_answer(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "CONNECT_TIMEOUT", 1)
     study = load_study(write_study(home, BLOCK), home)
+    with (
+        pytest.raises(StudyError, match=r"--scheduler tls://127.0.0.1:9: no scheduler answers: TypeError"),
+        clusters.remote_cluster("tls://127.0.0.1:9"),  # without the certificates that it takes
+    ):
+        pass
     with pytest.raises(StudyError, match=r"--scheduler tcp://127.0.0.1:9: no scheduler answers") as error:
         engine.run_study(home, study, workers=1, scheduler="tcp://127.0.0.1:9")
     assert error.value.exit_status == 1

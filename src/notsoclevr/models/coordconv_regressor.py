@@ -31,7 +31,7 @@ class CoordConvRegressorRecipe(CoordConvRecipe):
 
 
 def build_coordconv_regressor(recipe: CoordConvRegressorRecipe) -> keras.Model:
-    """Return the paper's regressor: five convolutions without activation, then the maximum over the canvas."""
+    """Return the paper's regressor: five convolutions, then one number for the row and one for the column."""
     import keras
     from keras import layers
 

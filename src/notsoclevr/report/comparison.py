@@ -15,6 +15,7 @@ from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.report import comparison_figures as figures
 from notsoclevr.report.markdown import NONE, quantity, share, table
 from notsoclevr.report.published import paper_metric, published
+from notsoclevr.report.studies import LONGEST
 from notsoclevr.tasks import METRICS, TASKS
 
 Reached = Mapping[tuple[str, str], str]  # by model and split
@@ -87,7 +88,7 @@ def markdown(cells: Sequence[Cell], reached: Reached) -> str:
         own = [cell for cell in cells if cell.metrics["task"] == task]
         rows = [list(wording(cell).values()) for cell in own]
         if reached:
-            header.append("test, trained 16 times as long")
+            header.append(f"test, trained {LONGEST} times as long")
             rows = [
                 [*row, reached.get((cell.metrics["model"], cell.metrics["split"]), NONE)]
                 for row, cell in zip(rows, own, strict=True)
@@ -173,8 +174,9 @@ def update_readme(readme: Path, table: Path) -> None:
         text, shown = readme.read_text("utf-8"), table.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise StudyError(f"{readme} or {table}: is no UTF-8 text ({error.reason}); take it back from git") from None
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise StudyError(f"{readme}: takes the line {BEGIN} and the line {END}, each once")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or END in before:
+        raise StudyError(f"{readme}: takes the line {BEGIN} and, below it, the line {END}, each once")
     with atomic_write(readme) as path:
         path.write_text(f"{before}{BEGIN}\n\n{shown}\n{END}{after}", "utf-8")

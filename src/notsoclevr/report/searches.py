@@ -71,7 +71,7 @@ def _row(space: Space, lines: Lines) -> list[str]:
     over = space.recipe_file.exists() and len(trials) >= space.trials
     found = leader(space, scores) if over else None
     states = [line["state"] for line in trials]
-    # the last seed have those alone that are exact with all before it
+    # only trials that were exact with every earlier seed get the last one
     further = [[line for (_, seed), line in lines.items() if seed == each] for each in space.more_seeds] or [trials]
     exact = sum(_is_exact(space, line) for line in further[-1])
     return [

@@ -283,13 +283,12 @@ def _best(runs: pd.DataFrame) -> list[str]:
 
 def _exact_from(runs: pd.DataFrame) -> list[str]:
     """Return what each model reaches with each budget, and the least with which it is perfect with every seed."""
-    perfect = is_perfect(runs).groupby([runs["model"], runs["split"], runs["training_operations"]]).all()
     runs = runs.assign(budget=runs["settings"].map(_budget))
     budgets = sorted(runs["budget"].unique())
     lines = []
     for (model, split), own in runs.groupby(["model", "split"], sort=False):
         medians = {budget: _median(shares) for budget, shares in own.groupby("budget")["test_exact"]}
-        costs = perfect[model, split]
+        costs = is_perfect(own).groupby(own["training_operations"]).all()
         least = f"{costs[costs].index.min() / GIGA:,.0f} GFLOP" if costs.any() else "never"
         lines.append([_title(model), split, *(medians.get(budget, NONE) for budget in budgets), least])
     times = [f"x {budget:g}" for budget in budgets]

@@ -17,7 +17,7 @@ from notsoclevr.errors import StudyError, describe
 
 CONNECT_TIMEOUT = 15  # seconds that a scheduler has to answer
 SETTINGS: dict[str, Any] = {  # of Dask, for workers on this machine
-    "distributed.scheduler.worker-saturation": 1.0,  # none holds another experiment, which would die with its own
+    "distributed.scheduler.worker-saturation": 1.0,  # one experiment at a time: a second would die with its worker, too
     "distributed.scheduler.worker-ttl": None,  # a clock that was set forward makes no worker dead
     "distributed.deploy.lost-worker-timeout": "24 h",  # on a busy machine a new process takes longer than the 15 s
     "distributed.scheduler.no-workers-timeout": "10 m",  # when none comes back the study ends, and does not hang
@@ -82,7 +82,7 @@ def remote_cluster(address: str) -> Iterator[Client]:
     _silence()
     try:
         client = Client(address, timeout=CONNECT_TIMEOUT)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # a TypeError: an address of TLS, whose settings are missing
         raise StudyError(f"--scheduler {address}: no scheduler answers: {describe(error)}", exit_status=1) from None
     with client:
         yield client

@@ -21,7 +21,6 @@ from notsoclevr.studies.log import StudyLog, log_rows, open_log
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_squares, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Training
 from notsoclevr.studies.worker import run_training
-from notsoclevr.wording import percent
 
 LOST = "the scheduler or all workers were lost"
 
@@ -101,7 +100,7 @@ def _run_trainings(
             save_squares(study, row)
             save_rows(study, to_frame(rows.values()))
             log_rows(log, [row])
-            said = row["error"] or _exact(row)
+            said = row["error"] or progress.exact(row)
             if bar.disable:
                 print(
                     f"{study.name} {count}/{len(study.trainings)}  {training.name}  {said}", file=sys.stderr, flush=True
@@ -109,11 +108,6 @@ def _run_trainings(
             else:
                 bar.set_postfix_str(f"{training.name}: {said}", refresh=False)
                 bar.update()
-
-
-def _exact(row: Row) -> str:
-    train, test = (percent(float(row[name])) for name in ("train_exact", "test_exact"))
-    return f"exact {train} train, {test} test"
 
 
 def row_of(future: Future[Row], training: Training, lost: str) -> Row:

@@ -242,7 +242,7 @@ def load_study(path: Path, root: Path) -> Study:
 
 
 def _stretched(recipe: Recipe, budget: float) -> Recipe:
-    """Return a recipe with so many times its epochs and its warm-up, which leaves one of them."""
+    """Return a recipe with `budget` times its epochs and warm-up; at least one epoch comes after the warm-up."""
     if budget == 1:
         return recipe
     epochs = max(1, round(recipe.epochs * budget))

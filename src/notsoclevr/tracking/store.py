@@ -75,7 +75,10 @@ def connect(root: Path) -> Iterator[Store]:
 def _absolute(root: Path, uri: str) -> str:
     """Return a URI; a file of SQLite without a whole path is taken from the root, since a stage may run in a copy."""
     database = uri.removeprefix("sqlite:///")
-    return uri if database in (uri, "") or database.startswith("/") else f"sqlite:///{root / database}"
+    if database in (uri, "") or database.startswith("/"):
+        return uri
+    # what follows is an address already, and may end in options
+    return f"{_sqlite(root)}/{database}"
 
 
 def _embedded(root: Path) -> str:
@@ -83,9 +86,9 @@ def _embedded(root: Path) -> str:
     return _sqlite(root / EMBEDDED)
 
 
-def _sqlite(database: Path) -> str:
-    """Return the URI of a database of SQLite, with escapes for the characters that a URI gives a meaning."""
-    path = quote(str(database))
+def _sqlite(place: Path) -> str:
+    """Return the URI of a database of SQLite, or of its folder, with escapes for what a URI gives a meaning."""
+    path = quote(str(place))
     # of a plain sqlite:/// URI, MLflow makes the folder without reading the escapes, beside the one that is meant
     return f"sqlite{'+pysqlite' if '%' in path else ''}:///{path}"
 
@@ -301,7 +304,7 @@ class Store:
         self._client.set_terminated(run_id, status)
 
     def log(self, run_id: str, outcome: Outcome) -> None:
-        """Log what came of an open run, and leave it open. What it has already stays as it is.
+        """Log what came of an open run, and leave it open. Of what it has, only files are sent again.
 
         Raises:
             StudyError: The network cannot be read.

@@ -11,7 +11,8 @@ from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
-from notsoclevr.studies.search.space import settle
+from notsoclevr.studies.search.journal import _rounded
+from notsoclevr.studies.search.space import Setting, settle
 
 from ...conftest import ROOT
 from .toy import MODEL, SPACE, places, space_of, write_space
@@ -123,6 +124,18 @@ def test_a_bad_protocol_is_refused(home: Path, change: dict[str, Any], says: str
     write_space(home, **change)
     with pytest.raises(StudyError, match=re.escape(says)):
         space_of(home)
+
+
+def test_values_that_exclude_each_other_are_refused(home: Path) -> None:
+    write_space(home, space=SPACE["space"] | {"padding": ["same", "reflect"], "coordinate_layers": ["none", "first"]})
+    says = "space has values that exclude each other: padding is reflect, which takes coordinate_layers none, not first"
+    with pytest.raises(StudyError, match=re.escape(f"space.yaml: {says}")):
+        space_of(home, "pooled_regressor")
+
+
+def test_a_rounded_value_stays_in_its_range() -> None:
+    setting = Setting(name="beta_2", low=0.90001, high=0.9999)
+    assert [_rounded(value, setting) for value in (0.900012, 0.98765, 0.99985)] == [0.90001, 0.988, 0.9999]
 
 
 def test_a_model_takes_the_settings_that_its_recipe_has(home: Path) -> None:

@@ -140,7 +140,7 @@ def _load_networks(cells: Sequence[Cell]) -> tuple[dict[str, list[network.Layer]
             networks[cell.name] = network.load(cell)
         except network.UnknownLayerError:
             continue
-        except network.DAMAGES as error:
+        except Exception as error:  # whatever a damaged file leads to
             unread.append((cell.name, f"model.keras cannot be read ({type(error).__name__})"))
     return networks, unread
 
@@ -293,11 +293,7 @@ def write(
         metrics={name: METRICS[name] for name in METRICS if any(task["metric"] == name for task in tasks.values())},
         asked=[name for name in groups if any(c.metrics["task"] == name and c.name in networks for c in cells)],
         channels=network.channels(networks.values()),
-        weights=sum(
-            network.size(networks[cell.name])
-            for cell in cells
-            if cell.name in networks and cell.metrics["split"] == splits[0]
-        ),
+        weights=sum({c.metrics["model"]: network.size(networks[c.name]) for c in cells if c.name in networks}.values()),
         sides=SIDES,
         unread=unread,
         missing=missing,

@@ -18,7 +18,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,6 @@ from notsoclevr.dataset import CANVAS
 
 Layer = dict[str, Any]
 Arrays = Mapping[str, npt.NDArray[np.float32]]
-# of a file that is none; zipfile raises RuntimeErrors, too
-DAMAGES = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, BadZipFile)
 
 
 class UnknownLayerError(Exception):
@@ -47,7 +45,7 @@ def load(cell: Cell) -> list[Layer]:
 
     Raises:
         UnknownLayerError: It has a layer, or an order of layers, that the page does not compute.
-        Exception: One of DAMAGES: its file is not there, or damaged.
+        Exception: Of any kind: its file is not there, or damaged.
     """
     with ZipFile(cell.directory / "model.keras") as file:
         config = json.loads(file.read("config.json"))["config"]
@@ -69,9 +67,13 @@ def _chain(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the layers of a model from its input to its output, each of which takes what the one before gives."""
     before = None
     for entry in config["layers"]:
-        name, nodes = entry["config"]["name"], entry["inbound_nodes"]
-        sources = [tensor["config"]["keras_history"][0] for node in nodes for tensor in node["args"]]
-        if sources != ([] if before is None else [before]):
+        name, nodes = entry["config"]["name"], entry.get("inbound_nodes")
+        if nodes is None:
+            raise UnknownLayerError(f"the layers before {name} are not named")  # of a Sequential model
+        taken = [argument for node in nodes for argument in node["args"]]
+        # a layer that merges others takes a list of them
+        sources = [one["config"]["keras_history"][0] for one in taken if isinstance(one, dict)]
+        if sources != ([] if before is None else [before]) or len(sources) < len(taken):
             raise UnknownLayerError(f"{name} takes {sources}")
         before = name
     return list(config["layers"])

@@ -175,7 +175,7 @@ class _Search:
     def _add_seeds(self, runs: Sequence[_Run]) -> None:
         """Train the trials of a round with more seeds, each for as long as all that it answers is exact.
 
-        One that is too expensive to be among the best even so is left out, but for seeds of which there are rows.
+        A trial that is too expensive to be among the best even then gets no more, except seeds that have a row.
         """
         first, scores = runs[0].number, scores_of(self.space, self.rows)
         for before, seed in pairwise([self.space.seed, *self.space.more_seeds]):

@@ -82,7 +82,7 @@ class Journal:
     def known_values(self, number: int) -> dict[str, Any]:
         """Return the settings of a trial that has ended."""
         params = self._study.get_trials(deepcopy=False)[number].params
-        return {setting.name: _rounded(params[setting.name]) for setting in self._space.settings_of(number)}
+        return {setting.name: _rounded(params[setting.name], setting) for setting in self._space.settings_of(number)}
 
     def is_hopeless(self, trial: optuna.Trial, step: int, value: float) -> bool:
         """Return whether a trial is to be pruned: worse at a step than half of those that finished in earlier rounds.
@@ -106,12 +106,14 @@ def _suggest(trial: optuna.Trial, setting: Setting) -> Any:
         return trial.suggest_categorical(setting.name, setting.choices)
     if isinstance(setting.low, int) and isinstance(setting.high, int):
         return trial.suggest_int(setting.name, setting.low, setting.high, log=setting.log)
-    return _rounded(trial.suggest_float(setting.name, setting.low, setting.high, log=setting.log))
+    return _rounded(trial.suggest_float(setting.name, setting.low, setting.high, log=setting.log), setting)
 
 
-def _rounded(value: Any) -> Any:
-    """Return a number as a person would write it into params.yaml."""
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def _rounded(value: Any, setting: Setting) -> Any:
+    """Return a number of a range as a person would write it into params.yaml, without leaving the range."""
+    if setting.choices or not isinstance(value, float):
+        return value
+    return min(max(float(f"{value:.{DIGITS}g}"), setting.low), setting.high)
 
 
 def _training(name: str) -> TrainingId:

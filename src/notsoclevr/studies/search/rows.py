@@ -146,7 +146,7 @@ def leader(space: Space, scores: Scores) -> tuple[int, float] | None:
 
 
 def may_be_best(space: Space, scores: Scores, before: int, operations: int) -> bool:
-    """Return whether a trial that is exact with all seeds of a trial would be one of the best so far.
+    """Return whether a trial would be one of the best so far if it were exact with all the seeds that a trial may get.
 
     Args:
         space: What is searched.

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
@@ -268,6 +269,7 @@ def load_space(folder: Path, root: Path) -> Space:
     }
     for name, split in splits.items():
         check_split(split, f"{path}: validation.{name}")
+    _check_together(settings, config.models[model], path)
     return Space(
         folder=folder,
         model=model,
@@ -280,6 +282,16 @@ def load_space(folder: Path, root: Path) -> Space:
         settings=settings,
         base=config.models[model],
     )
+
+
+def _check_together(settings: Sequence[Setting], base: Recipe, path: Path) -> None:
+    """Check that the model takes each value of a list with each of the others; `settle` fits the warm-up."""
+    lists = {each.name: each.choices for each in settings if each.choices and hasattr(base, each.name)}
+    for values in product(*lists.values()):
+        try:
+            replace(base, **dict(zip(lists, values, strict=True)) | {"warmup_epochs": 0})
+        except ValueError as error:
+            raise StudyError(f"{path}: space has values that exclude each other: {error}") from None
 
 
 def _has(model: str, name: str) -> bool:
