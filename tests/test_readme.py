@@ -217,6 +217,19 @@ def test_a_quarter_of_the_epochs() -> None:
     assert f"In the unseen quadrant the baselines get {told('quadrant', *BASELINES)}." in FINDINGS
 
 
+def test_four_times_the_epochs() -> None:
+    longer = rows_of("cost", settings="budget=4.0")
+    assert {row["model"] for row in longer} == {*BASELINES}
+    uniform, quadrant = ([row for row in longer if row["split"] == split] for split in SPLITS)
+    usual = spread([row for model in BASELINES for row in rows_of("seeds", model=model, split="quadrant")])
+    assert f"on uniform: {spread(uniform)} of the test set, and the strided regressor is perfect in 1 of 2" in FINDINGS
+    assert f"bring nothing: {spread(quadrant)}, where 20 seeds with the recipes get {usual}." in FINDINGS
+    assert f"times the epochs they get {spread(uniform)} of the one and {spread(quadrant)} of the other" in README
+    strided = [is_perfect(row) for row in uniform if row["model"] == "strided_regressor"]
+    assert sorted(strided) == [False, True]
+    assert [row["model"] for row in longer if is_perfect(row)] == ["strided_regressor"]
+
+
 def best(rows: list[Row], metric: str = "test_exact") -> float:
     return max(float(row[metric]) for row in rows)
 

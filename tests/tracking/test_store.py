@@ -466,6 +466,13 @@ def test_the_store_is_in_the_repository_whatever_its_name(tmp_path: Path) -> Non
     assert {"mlflow.db", "mlartifacts"} <= {path.name for path in root.iterdir()}
 
 
+def test_a_relative_store_is_taken_from_the_repository_and_keeps_its_options() -> None:
+    relative = "sqlite:///own.db?timeout=5"
+    assert store_module._absolute(Path("/clone"), relative) == "sqlite:////clone/own.db?timeout=5"
+    assert store_module._absolute(Path("/100%"), relative) == "sqlite+pysqlite:////100%25/own.db?timeout=5"
+    assert store_module._absolute(Path("/clone"), "sqlite:////own.db") == "sqlite:////own.db"
+
+
 KILLED_MIDWAY = """
 import os, signal, sys
 from pathlib import Path
