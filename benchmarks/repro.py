@@ -124,10 +124,10 @@ def main():
             note(command, commit, seconds, processors / seconds, share)
         cells = list(on_one_thread(clone))
         for name, seconds, speed in cells:
-            note(f"{name} trained", head, seconds, 1, speed / reached[1])
+            note(f"{name} trained on one thread", head, seconds, 1, speed / reached[1])
         for name, _, _ in cells:
             if name.startswith("coordconv"):
-                note(f"{name} perfect", head, seconds_to_perfect(clone, name))
+                note(f"{name} from command to perfect on two threads", head, seconds_to_perfect(clone, name))
     with (ROOT / "benchmarks" / "repro.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "commit", "seconds", "cores_busy", "share_of_sgemm"])
