@@ -23,6 +23,7 @@ from .report.test_comparison import committed
 PAGES = ("README.md", "docs/findings.md", "docs/departures.md", "docs/protocol.md")
 README, FINDINGS, DEPARTURES, PROTOCOL = (" ".join((ROOT / page).read_text("utf-8").split()) for page in PAGES)
 Row = dict[str, str]
+PLAIN = {"uniform": "pooled_regressor", "quadrant": "strided_regressor"}  # of the tutorial
 BASELINES = [name for name in MODELS if name.startswith(("deconv", "pooled", "strided"))]
 
 
@@ -398,11 +399,20 @@ def test_a_lit_pixel_of_1() -> None:
 
 
 def test_the_tutorials_plain_regressors() -> None:
-    for variant, pixel in (("table", 1000), ("pixel_of_1", 1)):
-        for split, model in (("uniform", "pooled_regressor"), ("quadrant", "strided_regressor")):
-            rows = rows_of("replication", variant=variant, model=model)
-            train, test = (spread(rows, f"{part}_exact") for part in ("train", "test"))
-            assert f"| {pixel} | {split} | {train} | {test} |" in FINDINGS
+    shapes = (("tutorial", "own_shape", 1000), ("paper", "table", 1000), ("paper", "pixel_of_1", 1))
+    for (shape, variant, pixel), split in itertools.product(shapes, SPLITS):
+        rows = [
+            row for row in rows_of("replication", variant=variant, split=split) if row["model"].endswith(PLAIN[split])
+        ]
+        assert {float(row["pixel_value"]) for row in rows} == {pixel}
+        train, test = (spread(rows, f"{part}_exact") for part in ("train", "test"))
+        assert f"| {shape} | {pixel} | {split} | {train} | {test} |" in FINDINGS
+    jumps = [
+        abs(later - earlier)
+        for row in rows_of("replication", variant="own_shape", split="uniform")
+        for earlier, later in itertools.pairwise(map(float, row["test_exact_by_epoch"].split()))
+    ]
+    assert f"from one fifth epoch to the next by up to {100 * max(jumps):.0f} points:" in FINDINGS
 
 
 def test_the_tutorials_painters() -> None:
