@@ -31,6 +31,8 @@ PUBLISHED: dict[tuple[str, str], Published] = {
     ("coordconv_regressor", "quadrant"): Published(1.0, 1.0),
     ("pooled_regressor", "uniform"): Published(0.486, 0.477),
     ("strided_regressor", "quadrant"): Published(0.402, 0.071),
+    ("tutorial_pooled_regressor", "uniform"): Published(0.486, 0.477),
+    ("tutorial_strided_regressor", "quadrant"): Published(0.402, 0.071),
     ("coordconv_painter", "uniform"): Published(paper_test=1.0),
     ("coordconv_painter", "quadrant"): Published(paper_test=1.0),
     ("deconv_painter", "uniform"): Published(paper_test=0.83),

@@ -224,7 +224,7 @@ def _kinds(runs: pd.DataFrame, names: pd.Series[str]) -> Mapping[str, pd.DataFra
 
 def _beside_published(runs: pd.DataFrame) -> list[str]:
     """Return the tutorial's tables with our runs beside them, from the lowest to the highest."""
-    runs = runs[runs["variant"] == "table"]
+    runs = runs[runs["variant"].isin(("table", "own_shape"))]
     others = _other_metrics(runs)
     lines = []
     for (model, split), own in runs.groupby(["model", "split"], sort=False):
