@@ -187,7 +187,7 @@ def test_track_rebuilds_what_is_missing_and_nothing_else(trained: Path) -> None:
     uri = store_uri(trained)
     again = run_command(trained, "track")
     assert again.returncode == 0, again.stderr
-    assert "0 of 2" in again.stdout
+    assert "now has: none\n" in again.stdout
     assert len(runs(uri)) == 3
     assert versions(uri) == {"not-so-clevr-regression": ["1"], "not-so-clevr-rendering": ["1"]}
     before = {run.info.run_name: run.data for run in runs(uri)}
@@ -197,7 +197,7 @@ def test_track_rebuilds_what_is_missing_and_nothing_else(trained: Path) -> None:
     shutil.rmtree(trained / "mlartifacts")
     rebuilt = run_command(trained, "track")
     assert rebuilt.returncode == 0, rebuilt.stderr
-    assert "2 of 2" in rebuilt.stdout
+    assert "now has: coordconv_regressor-quadrant, deconv_painter-quadrant\n" in rebuilt.stdout
     after = {run.info.run_name: run.data for run in runs(store_uri(trained))}
     assert after.keys() == before.keys()
     for name, data in before.items():
@@ -230,7 +230,7 @@ def test_track_names_the_cell_that_is_incomplete_and_logs_the_rest(trained: Path
     finally:
         (trained / "elsewhere.npz").rename(network)
     assert partly.returncode == 0, partly.stderr
-    assert "1 of 1" in partly.stdout
+    assert "now has: coordconv_regressor-quadrant\n" in partly.stdout
     (line,) = [line for line in partly.stderr.splitlines() if "deconv_painter-quadrant" in line]
     assert "predictions.npz: no such file" in line
     assert sorted(str(run.info.run_name) for run in runs(uri)) == ["comparison", "coordconv_regressor-quadrant"]
