@@ -56,7 +56,7 @@ def test_success_over_seeds() -> None:
     fresh = rows_of("seeds", variant="fresh", split="quadrant")
     fresh_perfect = sum(map(is_perfect, fresh))
     assert f"the three are perfect on quadrant in {fresh_perfect} of {len(fresh)} runs." in FINDINGS
-    said = README.replace("runs over seeds, on both splits (in brackets 95 % intervals: ", "(")
+    said = README.replace("runs over seeds, on both splits (95 % interval: ", "(")
     assert f"perfect in {success(perfect, len(rows))}" in said
     assert f"with ten seeds that never influenced a recipe, in {success(fresh_perfect, len(fresh))}" in said
     baselines = [row for row in rows_of("seeds", variant="baseline") if is_perfect(row)]

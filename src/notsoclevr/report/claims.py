@@ -289,7 +289,7 @@ def markdown(ledger: Ledger) -> str:
         ]
         lines += [f"## {title}", "", *table(header, rows), ""] if rows else []
     if untested := [f"- `{claim['id']}`: {'; '.join(claim['missing'])}" for claim in ledger if claim["missing"]]:
-        said = "Experiments that have not run, by claim. Its verdict may change with them."
+        said = "By claim, the experiments that have not run and may change its verdict:"
         lines += ["## Missing rows", "", said, "", *untested, ""]
     return "\n".join(lines)
 
