@@ -29,8 +29,8 @@ def test_the_sources_are_the_studies_the_searches_and_the_ramps(root: Path) -> N
 
 
 def test_trials_of_a_search_count_as_they_ended(root: Path) -> None:
-    test = a_test(study="search", where={"model": "deconv_painter", "split": "quadrant"}, column=None)
-    test |= {"statistic": "share_perfect", "at_least": 0.01}
+    test = a_test(study="search", where={"model": "deconv_painter", "split": "quadrant"})
+    test |= {"column": "validation_exact", "statistic": "share", "reaching": 1, "at_least": 0.01}
     (root / "studies/search").mkdir(parents=True)
     shutil.copy(ROOT / "studies/search/space.yaml", root / "studies/search")
     assert judge_one(root, test).verdict == "not tested"  # no model has a trial

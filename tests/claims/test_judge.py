@@ -110,7 +110,7 @@ def test_a_setting_of_params_yaml_that_moves_on_leaves_the_rows_behind(root: Pat
         ({"statistic": "median"}, 0.9),
         ({"statistic": "lowest"}, 0.3),
         ({"statistic": "highest"}, 1.0),
-        ({"statistic": "share_perfect", "column": None}, 1 / 3),
+        ({"statistic": "share", "reaching": 0.9}, 2 / 3),
         ({"column": "parameters"}, 906),
         ({"where": {"variant": "rates", "split": "uniform"}}, 0.5),  # 0.3, 0.5, 0.5, 0.5, 0.9, 1
         ({"against": {"where": SLOW}, "by": "difference"}, 0.4),
@@ -123,11 +123,6 @@ def test_statistics(root: Path, changes: Any, value: float) -> None:
     fill(root, SLOW, 0.5, 0.5, 0.5)
     fill(root, FAST, 1.0, 0.9, 0.3)
     assert values(judge_one(root, a_test(**changes))) == [pytest.approx(value)]
-
-
-def test_perfect_is_both_sets_at_the_end(root: Path) -> None:
-    fill(root, FAST, 1.0, {"train_exact": 1.0, "test_exact": 0.999}, {"train_exact": 0.999, "test_exact": 1.0})
-    assert values(judge_one(root, a_test(statistic="share_perfect", column=None))) == [pytest.approx(1 / 3)]
 
 
 def test_never_perfect_is_later_than_any_epoch(root: Path) -> None:

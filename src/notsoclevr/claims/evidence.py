@@ -23,7 +23,7 @@ from notsoclevr.studies.rows import CONTENT, MEASURED, load_table
 from notsoclevr.studies.search.rows import load_lines, tabulate
 from notsoclevr.studies.search.space import load_space
 from notsoclevr.studies.spec import load_study, text
-from notsoclevr.tasks import METRICS, TASKS
+from notsoclevr.tasks import METRICS, TASKS, Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +98,9 @@ def _open_searches(root: Path) -> Source:
             names = [f"search: {model}-{split}, {left} of {space.trials} trials" for split in space.splits]
             own = {"model": model, "split": list(space.splits), "trial": "", "seed": str(space.seed)}
             tables.append(pd.DataFrame(own | {"experiment": names, "missing": "no row"}))
-    content, measured = ("model", "split", "trial"), ("train_exact", "test_exact")
+    content, measured = ("model", "split", "trial"), ("train_exact", "validation_exact")
     table = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    table = table.rename(columns={"test_exact": "validation_exact"})
     table = table.assign(**{name: table.get(name, math.nan) for name in measured})  # where no model has a trial
     return Source(name="search", content=content, measured=measured, table=table)
 
@@ -148,5 +149,10 @@ def pick(source: Source, where: Mapping[str, Any], at: str) -> pd.DataFrame:
 
 def applies(column: str, model: str) -> bool:
     """Return whether a column has a value for a model: those of a metric do where its task has that metric."""
-    metric = METRICS.get(column.removeprefix("train_").removeprefix("test_"))
+    metric = metric_of(column)
     return metric is None or metric in TASKS[MODELS[model].task].metrics
+
+
+def metric_of(column: str) -> Metric | None:
+    """Return the metric that a column holds, of whatever set; None if it holds something else."""
+    return METRICS.get(column) or METRICS.get(column.partition("_")[2])

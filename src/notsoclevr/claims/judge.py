@@ -18,10 +18,10 @@ import pandas as pd
 from notsoclevr.claims.evidence import Sources, applies, pick
 from notsoclevr.claims.spec import Against, Claim, Test, load
 from notsoclevr.errors import StudyError
-from notsoclevr.studies.rows import BECAME_PERFECT, BY_EPOCH, is_perfect
+from notsoclevr.studies.rows import BECAME_PERFECT, BY_EPOCH
 
 VERDICTS = ("holds", "holds in part", "does not hold", "not tested")
-STATISTICS = {"median": "median", "lowest": "min", "highest": "max", "share_perfect": "mean"}  # as pandas calls them
+STATISTICS = {"median": "median", "lowest": "min", "highest": "max", "share": "mean"}  # as pandas calls them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +141,10 @@ def _look(test: Test, other: Against, sources: Sources, at: str) -> Side:
     if study not in sources.names:
         raise StudyError(f"{at}.study is {study!r}; there are {', '.join(sources.names)}")
     source = sources[study]
-    for name in ("train_exact", "test_exact") if column is None else (column,):
-        if name not in source.measured:
-            raise StudyError(f"{at}.column is {name!r}; {source.name} has {', '.join(source.measured)}")
+    if column not in source.measured:
+        raise StudyError(f"{at}.column is {column!r}; {source.name} has {', '.join(source.measured)}")
     chosen = pick(source, where, at)
-    if column is not None and "model" in source.content:
+    if "model" in source.content:
         for experiment, model in zip(chosen["experiment"], chosen["model"], strict=True):
             if not applies(column, model):
                 raise StudyError(f"{at}.column is {column}, which does not apply to {experiment}")
@@ -161,10 +160,10 @@ def _look(test: Test, other: Against, sources: Sources, at: str) -> Side:
     )
 
 
-def _values(rows: pd.DataFrame, column: str | None, test: Test, at: str) -> pd.Series[float]:
+def _values(rows: pd.DataFrame, column: str, test: Test, at: str) -> pd.Series[float]:
     """Return the number that each finished row counts with."""
-    if column is None:
-        return is_perfect(rows).astype(float)
+    if test.reaching is not None:
+        return (rows[column] >= test.reaching).astype(float)
     if column in BECAME_PERFECT:
         return rows[column].fillna(math.inf)  # never
     if column != BY_EPOCH:

@@ -60,9 +60,10 @@ class Test:
     Args:
         study: Where the rows are: a folder of studies/, "search" or "ramps".
         where: Which they are: columns to a value or a list of values, all of which must be there.
-        statistic: The statistic of the values of all those rows; "share_perfect" is the share of runs that ended
-            perfect, with every example of the training set and the test set answered exactly.
-        column: What to look at; none with "share_perfect". Never perfect counts as perfect after infinite time.
+        column: What to look at. Never perfect counts as perfect after infinite time.
+        statistic: The statistic of the values of all those rows; "share" is the share of runs that are `reaching` a
+            value.
+        reaching: Only with "share": that value.
         within_epochs: Only with "test_exact_by_epoch", of which the best share counts: the best within so many epochs.
         operations_until: Only with "test_exact_by_epoch": a share. What counts are then the operations that training
             took until it reached that share, infinite if it never did.
@@ -79,8 +80,9 @@ class Test:
 
     study: Words
     where: Where = field(default_factory=dict)
-    statistic: Literal["median", "lowest", "highest", "share_perfect"]
-    column: Words | None = None
+    column: Words
+    statistic: Literal["median", "lowest", "highest", "share"]
+    reaching: Bound | None = None
     within_epochs: Count | None = None
     operations_until: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
     against: Against | None = None
@@ -96,13 +98,10 @@ class Test:
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(f"at_least is {self.at_least}, more than at_most, which is {self.at_most}: nothing passes")
         other = self.against or Against()
-        if self.statistic == "share_perfect":
-            named = {"column": self.column, "against.column": other.column, "against.statistic": other.statistic}
-            for name, value in named.items():
-                if value is not None:
-                    raise ValueError(f"{name} has no meaning with share_perfect; leave it out")
-        elif self.column is None:
-            raise ValueError(f"column is missing; {self.statistic} takes one")
+        if (self.statistic == "share") != (self.reaching is not None):
+            raise ValueError("the statistic share and reaching go together; one of them is missing")
+        if self.statistic == "share" and other.statistic:
+            raise ValueError("against.statistic has no meaning with share; leave it out")
         for name in ("within_epochs", "operations_until"):
             if getattr(self, name) is not None and self.column != BY_EPOCH:
                 raise ValueError(f"{name} has a meaning for the column {BY_EPOCH} alone")

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from notsoclevr.claims.evidence import metric_of
 from notsoclevr.claims.judge import VERDICTS, Finding, Judged, Side
 from notsoclevr.claims.spec import FILE, Test
 from notsoclevr.cost import GIGA
@@ -22,6 +23,7 @@ from notsoclevr.tasks import METRICS, Metric
 
 GROUPS = {"tutorial": "The tutorial", "paper": "The paper", "critics": "Its critics"}
 OBVIOUS = ("study", "variant", "model", "split", "task")  # columns whose values need no name beside them
+SETS = {"train": "training", "validation": "validation", "test": "test"}  # as columns call them
 PASSES = {None: "not tested", True: "yes", False: "no"}
 
 Ledger = Sequence[Mapping[str, Any]]  # as `records` returns it
@@ -115,26 +117,31 @@ def _note(test: Test) -> str:
     return flat(test.note or "")
 
 
-def _quantity(test: Test, column: str | None) -> str:
+def _quantity(test: Test, column: str) -> str:
     """Return in words what a test looks at in a column, its own or that of the rows which it compares with."""
-    if column is None:
-        return "runs that end perfect"
+    if test.reaching is not None:
+        return f"runs that reach {_unit(metric_of(column), test.reaching)} ({_name(column)})"
     if column == BY_EPOCH and test.operations_until is not None:
         return f"GFLOP until the first measured epoch with {share(test.operations_until)} of the test set exact"
     if column == BY_EPOCH:
         until = f"within {test.within_epochs} epochs" if test.within_epochs else "of all epochs"
         return f"{METRICS['exact'].label} on the test set, the best {until}"
-    part, _, name = column.partition("_")
-    if name in METRICS:
-        return f"{METRICS[name].label} on the {'training' if part == 'train' else part} set"
-    return METRICS[column].label if column in METRICS else column.replace("_to_", "_until_").replace("_", " ")
+    return _name(column)
+
+
+def _name(column: str) -> str:
+    """Return the name of a column in words."""
+    metric, part = metric_of(column), column.partition("_")[0]
+    if metric is None:
+        return column.replace("_to_", "_until_").replace("_", " ")
+    return metric.label if column == metric.name else f"{metric.label} on the {SETS[part]} set"
 
 
 def _metric(test: Test) -> Metric | None:
     """Return the metric that a test looks at; None if it looks at something else."""
-    if test.column == BY_EPOCH and test.operations_until is None:
+    if test.reaching is not None or (test.column == BY_EPOCH and test.operations_until is None):
         return METRICS["exact"]
-    return METRICS.get((test.column or "exact").removeprefix("train_").removeprefix("test_"))
+    return metric_of(test.column)
 
 
 def _is_share(test: Test) -> bool:
@@ -145,11 +152,15 @@ def _is_share(test: Test) -> bool:
 
 def _amount(test: Test, value: float) -> str:
     """Return a value of what a test looks at, with its unit."""
-    metric = _metric(test)
     if math.isinf(value):
         return "never"
     if test.operations_until is not None:
         return _number(value / GIGA)
+    return _unit(_metric(test), value)
+
+
+def _unit(metric: Metric | None, value: float) -> str:
+    """Return a value of a metric with its unit."""
     if metric is None or math.isnan(value):
         return _number(value)
     # not as tables write shares: a value and its bound must not look alike where they are not
@@ -168,7 +179,7 @@ def _value(finding: Finding) -> str:
     if finding.value is None:
         return ""
     test, values = finding.test, finding.sides[0].values
-    several = test.column is not None and len(values) > 1
+    several = test.reaching is None and len(values) > 1
     statistic = f"{test.statistic} " if several else ""
     ends = span(values, partial(_amount, test)) if several else ""
     spread = f" ({ends})" if " to " in ends else ""
@@ -179,12 +190,12 @@ def _value(finding: Finding) -> str:
 
 
 def _statistic(test: Test, side: Side) -> str:
-    """Return the statistic of some rows: of runs that end perfect, how many do."""
-    if test.column is not None:
+    """Return the statistic of some rows: for a share how many of how many."""
+    if test.reaching is None:
         return _amount(test, math.nan if side.statistic is None else side.statistic)
-    perfect, of = round(sum(side.values)), len(side.values)
+    reached, of = round(sum(side.values)), len(side.values)
     # no interval for trials of a search, each of which depends on those before it
-    return f"{perfect} of {of}" if test.study == "search" else success(perfect, of)
+    return f"{reached} of {of}" if test.study == "search" else success(reached, of)
 
 
 def _rival(test: Test, value: str = "") -> str:
@@ -267,11 +278,14 @@ def markdown(ledger: Ledger) -> str:
         f"{counts(ledger)}.",
         "",
         "What was published, and what our rows say to it. The claims and the tests that decide them are in",
-        f"{FILE.as_posix()}; `notsoclevr claims` writes this file. In brackets: the lowest and the highest row,",
-        "and of a share of runs its 95 % interval. What is needed follows from what was published, by the rules at the",
-        "head of that file: a figure, for one, is met by ours if it is within 5 points of it. The tutorial counts rows",
-        "and columns of a regression one by one. Where a share s of them is right, s squared of the positions are if",
-        "the two are independent, and s if they are always right together.",
+        f"{FILE.as_posix()}; `notsoclevr claims` writes this file. A claim holds if all its tests pass, and in part",
+        "if some do. In brackets: the lowest and the highest row, and of a share of runs its 95 % interval. What is",
+        "needed follows from what was published, by the rules at the head of that file: a figure, for one, is met by",
+        "ours if it is within 5 points of it. Some tests were changed when their rows were known; each says so. Names",
+        "such as *table* are variants, which [studies.md](studies.md) explains.",
+        "",
+        "The tutorial counts rows and columns of a regression one by one. Where a share s of them is right, s squared",
+        "of the positions are if the two are independent, and s if they are always right together.",
         "",
     ]
     header = ("claim", "published", "ours", "seeds", "verdict")
