@@ -429,7 +429,7 @@ def test_a_lit_pixel_of_1() -> None:
     said = f"{len(grid)} runs of a grid over both and {len(rows) - len(grid)} with the decay of the tables get at most"
     assert f"{said} {percent(most)} right" in FINDINGS
     dim, brighter = (
-        rows_of("ablations", variant="raw", model=rows[0]["model"], pixel_value=f"{lit}.0") for lit in (1, 8)
+        rows_of("ablations", variant="lit_pixel", model=rows[0]["model"], pixel_value=f"{lit}.0") for lit in (1, 8)
     )
     assert len(dim) == len(brighter) == 6
     most = percent(max(best(dim), best(dim, "train_exact")))

@@ -19,11 +19,11 @@ from notsoclevr import dataset
 from notsoclevr.claims import ramps
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
-from notsoclevr.studies.rows import CONTENT, MEASURED, load_table
+from notsoclevr.studies.rows import CONTENT, MEASURED, load_table, metric_of
 from notsoclevr.studies.search.rows import load_lines, tabulate
 from notsoclevr.studies.search.space import load_space
 from notsoclevr.studies.spec import load_study, text
-from notsoclevr.tasks import METRICS, TASKS, Metric
+from notsoclevr.tasks import TASKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +151,3 @@ def applies(column: str, model: str) -> bool:
     """Return whether a column has a value for a model: those of a metric do where its task has that metric."""
     metric = metric_of(column)
     return metric is None or metric in TASKS[MODELS[model].task].metrics
-
-
-def metric_of(column: str) -> Metric | None:
-    """Return the metric that a column holds, of whatever set; None if it holds something else."""
-    return METRICS.get(column) or METRICS.get(column.partition("_")[2])

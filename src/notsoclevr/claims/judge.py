@@ -162,8 +162,12 @@ def _look(test: Test, other: Against, sources: Sources, at: str) -> Side:
 
 def _values(rows: pd.DataFrame, column: str, test: Test, at: str) -> pd.Series[float]:
     """Return the number that each finished row counts with."""
-    if test.reaching is not None:
-        return (rows[column] >= test.reaching).astype(float)
+    numbers = _numbers(rows, column, test, at)
+    return numbers if test.reaching is None else (numbers >= test.reaching).astype(float)
+
+
+def _numbers(rows: pd.DataFrame, column: str, test: Test, at: str) -> pd.Series[float]:
+    """Return the number that each finished row has in a column."""
     if column in BECAME_PERFECT:
         return rows[column].fillna(math.inf)  # never
     if column != BY_EPOCH:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from notsoclevr.claims.evidence import metric_of
 from notsoclevr.claims.judge import VERDICTS, Finding, Judged, Side
 from notsoclevr.claims.spec import FILE, Test
 from notsoclevr.cost import GIGA
@@ -17,7 +16,7 @@ from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.models import MODELS
 from notsoclevr.report.markdown import flat, share, span, success, table
 from notsoclevr.report.scales import scale
-from notsoclevr.studies.rows import BY_EPOCH
+from notsoclevr.studies.rows import BY_EPOCH, metric_of
 from notsoclevr.studies.spec import text
 from notsoclevr.tasks import METRICS, Metric
 

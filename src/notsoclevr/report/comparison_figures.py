@@ -125,6 +125,7 @@ def scale_to_operations(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(EngFormatter("FLOP"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="x", labelsize=7)  # "100 GFLOP" is long
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -22,7 +22,7 @@ from notsoclevr.report import study_figures as figures
 from notsoclevr.report.comparison_figures import Painted, save_painted
 from notsoclevr.report.markdown import NONE, quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
-from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, summarise
+from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, metric_of, summarise
 from notsoclevr.studies.spec import BUDGET, Study, load_study
 from notsoclevr.tasks import METRICS
 
@@ -172,7 +172,7 @@ def _summary(runs: pd.DataFrame) -> list[str]:
 
 def _spread(name: str, values: pd.Series[float]) -> str:
     """Return the median of the values of a column, and in brackets the lowest and the highest if they differ."""
-    metric = METRICS.get(name.partition("_")[2])
+    metric = metric_of(name)
     written = partial(quantity, metric) if metric else _epochs
     ends = span(values, written)
     return f"{written(values.median())} ({ends})" if " to " in ends else ends
@@ -217,8 +217,12 @@ def _draw_variants(path: Path, runs: pd.DataFrame, loaded: Loaded) -> None:
 
 
 def _kinds(runs: pd.DataFrame, names: pd.Series[str]) -> Mapping[str, pd.DataFrame]:
-    """Return the runs by what a figure calls them: a name, and the settings in which they differ from others of it."""
+    """Return the runs by what a figure calls them: a name, and the settings in which they differ from others of it.
+
+    A name that ends as the first of these settings begins, as "padding, padding reflect", does not say it twice.
+    """
     labels = names.where(runs["settings"] == "", names + ", " + runs["settings"].map(_in_words))
+    labels = labels.str.replace(r"\b([\w ]+), \1 ", r"\1 ", regex=True)
     return {str(label): alike for label, alike in runs.groupby(labels, sort=False)}
 
 

@@ -22,7 +22,7 @@ from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write
 from notsoclevr.splits import argument_names
 from notsoclevr.studies.spec import Study, Training, fingerprint, text
-from notsoclevr.tasks import METRICS
+from notsoclevr.tasks import METRICS, Metric
 
 Row = dict[str, str]
 
@@ -37,6 +37,11 @@ MEASURED = (*NUMBERS, BY_EPOCH)
 COLUMNS = ("key", *NAMES, *CONTENT, "error", *MEASURED)
 SUMMED_UP = ("train_exact", *(f"test_{name}" for name in METRICS), *BECAME_PERFECT)
 REMEDY = "take it back from git, or remove the line to have it run again"
+
+
+def metric_of(column: str) -> Metric | None:
+    """Return the metric that a column holds, of the training set, the test set or others; None if it holds none."""
+    return METRICS.get(column) or METRICS.get(column.partition("_")[2])
 
 
 def make_row(training: Training, measured: Mapping[str, Any], error: str = "") -> Row:
