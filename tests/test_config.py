@@ -131,8 +131,10 @@ def test_coordinates_are_those_of_the_canvas_not_of_a_padded_one(tmp_path: Path,
 
 def test_a_section_may_take_another_as_its_base(tmp_path: Path) -> None:
     path = tmp_path / "merged.yaml"
-    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
-    assert config.read_yaml(path)["b"] == {"x": 1, "y": 3}
+    path.write_text("a: &a {x: 1, y: 2}\nb: {inner: &b {<<: *a, y: 3}}\nc: {<<: *b, y: 4}\n")
+    read = config.read_yaml(path)
+    assert read["b"] == {"inner": {"x": 1, "y": 3}}
+    assert read["c"] == {"x": 1, "y": 4}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_what_is_no_yaml_is_refused(tmp_path: Path, text: str, says: str) -> Non
         (r'"se\ned\e[31m\u2028\u202e": 0', r"se ed\x1b[31m \u202e is no setting", "seed is missing"),
         (f"seed: {'1' * 5000}", "cannot be read", "4300 digits"),
         ("seed: 2001-13-45", "cannot be read", "month must be in 1..12"),
-        ("seed: 0\n2001-01-01: 3", "the key datetime.date(2001, 1, 1)", "is no text"),
+        ("seed: 0\n2001-01-01: 3", "the key '2001-01-01'", "is no text"),
         (f"seed: {'[' * 3000}{']' * 3000}", "cannot be read", "nested too deeply"),
     ],
 )

@@ -76,15 +76,16 @@ class Config:
 class _Loader(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error: YAML itself silently takes the last."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        # a merge key, <<, is dealt with by YAML itself
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value if not key.tag.endswith(":merge")]
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if not key.tag.endswith(":merge")]  # which YAML itself deals with, later
+        names = [key.value for key in keys]
         for key in keys:
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is no text", problem_mark=node.start_mark)
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"{key} stands there twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
+            if not key.tag.endswith(":str"):
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is no text", problem_mark=key.start_mark)
+            if names.count(key.value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+        return node
 
 
 def read_yaml(path: Path) -> Any:

@@ -12,7 +12,7 @@ class StudyError(Exception):
     """Something a person can mend, said in one line: what it is, where, and what is allowed.
 
     Args:
-        message: The line; see `one_line` for what is made of one that is none.
+        message: What to say; `one_line` makes one line of it.
         exit_status: 2 for wrong use (a setting, an argument, a file of the wrong kind), 1 for a world that does
             not cooperate (a full disk, a server that is down).
     """

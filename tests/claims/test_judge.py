@@ -143,6 +143,7 @@ def test_the_best_epoch_and_how_soon_it_came(root: Path) -> None:
     assert values(judge_one(root, a_test(**by_epoch))) == [0.9]
     assert values(judge_one(root, a_test(**by_epoch, within_epochs=9))) == [0.2]
     assert values(judge_one(root, a_test(**by_epoch, within_epochs=10))) == [0.9]
+    assert values(judge_one(root, a_test(**by_epoch, statistic="share", reaching=0.9))) == [1]
     fall = a_test(**by_epoch, against={"column": "test_exact"}, by="difference")
     assert values(judge_one(root, fall)) == [pytest.approx(0.8)]
     fall_within = a_test(**by_epoch, within_epochs=9, against={"column": "test_exact"}, by="difference")

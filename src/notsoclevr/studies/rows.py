@@ -80,7 +80,7 @@ def load_rows(path: Path) -> pd.DataFrame:
     rows: dict[str, Row] = {}
     for number, line in enumerate(lines, start=2):
         row = {name: line.get(name, "") for name in COLUMNS}
-        problem = find_no_number(row, MEASURED) or (None if row["error"] else _find_no_share(row))
+        problem = number_problem(row, MEASURED) or (None if row["error"] else _share_problem(row))
         if fingerprint({name: row[name] for name in CONTENT}) != row["key"]:
             problem = "was edited: its key is not that of its settings"
         elif row["key"] in rows:
@@ -104,7 +104,8 @@ def load_csv(path: Path) -> tuple[list[str], list[Row]]:
         content = path.read_text("utf-8")
         lines = list(csv.reader(StringIO(content, newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StudyError(f"{path}: cannot be read: {error}; {REMEDY}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise StudyError(f"{path}: cannot be read: {reason}; {REMEDY}") from None
     if not lines:
         raise StudyError(f"{path}: is empty; take it back from git, or remove it to begin anew")
     header, *lines = lines
@@ -116,7 +117,7 @@ def load_csv(path: Path) -> tuple[list[str], list[Row]]:
     return header, [dict(zip(header, line, strict=True)) for line in lines]
 
 
-def find_no_number(row: Row, names: Iterable[str]) -> str | None:
+def number_problem(row: Row, names: Iterable[str]) -> str | None:
     """Return what is wrong with the first of these columns that holds no number; None if all do, or are empty."""
     for name in names:
         try:
@@ -127,7 +128,7 @@ def find_no_number(row: Row, names: Iterable[str]) -> str | None:
     return None
 
 
-def _find_no_share(row: Row) -> str | None:
+def _share_problem(row: Row) -> str | None:
     """Return what is wrong with the shares of exact answers, which every row without an error has; None if nothing."""
     for name in ("train_exact", "test_exact"):
         if not row[name] or not 0 <= float(row[name]) <= 1:

@@ -170,13 +170,16 @@ class Store:
             if uri == _embedded(root):
                 _create(root / EMBEDDED)
             self._client: MlflowClient = mlflow.MlflowClient()
-            self._experiments = {each.name: each for each in self._client.search_experiments()}
+            named = f"name LIKE '{NAME.format('%')}'"
+            self._experiments = {each.name: each for each in self._client.search_experiments(filter_string=named)}
             self._close_abandoned()
 
     def _close_abandoned(self) -> None:
         """Mark as killed the runs that are still running for processes of this host that are no more."""
         ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host()}'"
-        for run in self._client.search_runs([each.experiment_id for each in self._experiments.values()], ours):
+        # `mlflow run` uses 0 where it is not told another
+        searched = ["0", *(each.experiment_id for each in self._experiments.values())]
+        for run in self._client.search_runs(searched, ours):
             if not is_alive(int(run.data.tags[PROCESS])):
                 self._client.set_terminated(run.info.run_id, "KILLED")
 
@@ -309,8 +312,6 @@ class Store:
         Raises:
             StudyError: The network cannot be read.
         """
-        from mlflow.entities import RunTag
-
         try:
             for path, folder in outcome.files:
                 log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
@@ -323,9 +324,10 @@ class Store:
         over_time = any(point.seconds for point in outcome.metrics)
         begun = self._begun(run_id) if over_time or model_id else round(1000 * time())
         metrics = to_metrics(outcome.metrics, begun, model_id, digests)
-        tags = [RunTag(DIGEST, outcome.digest)] if outcome.digest else []
-        for first in range(0, len(metrics) or len(tags), MOST):
-            self._client.log_batch(run_id, metrics=metrics[first : first + MOST], tags=tags)
+        for first in range(0, len(metrics), MOST):
+            self._client.log_batch(run_id, metrics=metrics[first : first + MOST])
+        if outcome.digest:  # last, since it says that all of it is logged
+            self._client.set_tag(run_id, DIGEST, outcome.digest)
 
     def _begun(self, run_id: str) -> int:
         """Return when a run began, in milliseconds."""
@@ -353,12 +355,10 @@ class Store:
         return str(runs[0].info.run_id) if runs else None
 
     def complete(self, run_id: str, points: Sequence[Point], description: str) -> None:
-        """Log to a closed run the metrics that it has not, and a description if it links more runs than its own."""
-        from mlflow.entities import Metric
-
+        """Add to a closed run the metrics it lacks; a description that links more runs than its own replaces it."""
         run, now = self._client.get_run(run_id), round(1000 * time())
-        missing = [Metric(point.name, point.value, now, 0) for point in points if point.name not in run.data.metrics]
-        self._client.log_batch(run_id, metrics=missing)
+        missing = [point for point in points if point.name not in run.data.metrics]
+        self._client.log_batch(run_id, metrics=to_metrics(missing, now))
         if description.count(LINK) > run.data.tags.get(NOTE, "").count(LINK):
             self._client.set_tag(run_id, NOTE, description)
 

@@ -91,6 +91,7 @@ def test_every_row_and_column_of_the_hidden_corner_is_still_seen(full: Dataset) 
         ({"adam_penalty": {"low": 0.1, "high": 1.0, "since": -1}}, "space.adam_penalty.since is -1; "),
         ({"batch_size": {"low": 1.0, "high": 8.0}}, "space.batch_size.low is 1.0; input should be a valid integer"),
         ({"operations": {"low": 0.1, "high": 2.0}}, "space.operations.high is 2.0; input should be less than or equal"),
+        ({"operations": {"low": 0.1, "high": 1.0, "since": 5}}, "space.operations.since has no meaning: every trial"),
     ],
 )
 def test_a_bad_space_is_refused_with_the_path_of_the_key(home: Path, change: dict[str, Any], says: str) -> None:

@@ -6,9 +6,9 @@ const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const percent = (share) => { // as notsoclevr.wording.percent: no perfection or failure that it is not
-  const shown = +(100 * share).toFixed(1);
-  const rounded = (shown === 100 && share !== 1) || (shown === 0 && share !== 0);
-  return `${rounded ? (100 * share).toFixed(2) : shown} %`;
+  let digits = 1;
+  while (share !== 0 && share !== 1 && [0, 1].includes(+share.toFixed(digits + 2))) digits += 1;
+  return `${+(100 * share).toFixed(digits)} %`;
 };
 const onSplit = []; // what else to do when another split is chosen
 const state = { split: null, row: 48, column: 48, metric: "exact", over: "epochs", square: 0, moment: 0 };

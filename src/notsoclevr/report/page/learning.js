@@ -16,8 +16,8 @@ function scale(metric, values, height) {
     return { marks: [0, 0.5, 1], y: (value) => height * (1 - value), write };
   }
   const positive = values.filter((value) => value > 0);
-  const low = Math.floor(Math.log10(Math.max(1e-4, Math.min(...positive))));
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...positive))));
+  const low = Math.floor(Math.log10(Math.max(1e-4, Math.min(1, ...positive))));
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(1e-4, ...positive))));
   const marks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
   const y = (value) => height * (1 - (Math.log10(Math.max(value, 10 ** low)) - low) / (high - low));
   return { marks, y, write: (value) => String(+value.toPrecision(1)) };

@@ -166,7 +166,7 @@ class _Search:
             runs = [self._trial(number) for number in numbers]  # all of a round are proposed before any is trained
             self._finish(runs)
             self._add_seeds(runs)
-            scores = trial_scores(self.space, scores_of(self.space, self.rows))
+            scores = trial_scores(self.space, self._scores)
             for run in runs:
                 if run.trial:
                     assert run.state
@@ -177,7 +177,7 @@ class _Search:
 
         A trial that is too expensive to be among the best even then gets no more, except seeds that have a row.
         """
-        first, scores = runs[0].number, scores_of(self.space, self.rows)
+        first, scores = runs[0].number, self._scores
         for before, seed in pairwise([self.space.seed, *self.space.more_seeds]):
             exact = {row.trial for row in self.rows if row.exact and row.seed == before}
             runs = [
@@ -195,19 +195,23 @@ class _Search:
         bound go first, and what is behind is not trained further.
         """
         first, *rest = self.space.seeds
-        candidates = best(self.space, scores_of(self.space, self.rows))
+        candidates = best(self.space, self._scores)
         self._train_again(candidates, [first])
-        scores = scores_of(self.space, self.rows)
+        scores = self._scores
         bounds = {trial: self._bound(trial) for trial in candidates if scores[trial, first] is not None}
         for trial in sorted(bounds, key=bounds.__getitem__, reverse=True):
             for start in range(0, len(rest), AT_ONCE):
-                ahead = leader(self.space, scores_of(self.space, self.rows))
+                ahead = leader(self.space, self._scores)
                 if ahead is None or self._bound(trial) > (ahead[1], -ahead[0]):
                     self._train_again([trial], rest[start : start + AT_ONCE])
 
+    @property
+    def _scores(self) -> dict[tuple[int, int], float | None]:
+        return scores_of(self.space, self.rows)
+
     def _bound(self, trial: int) -> tuple[float, int]:
         """Return what a trial has to show against others: its lowest score so far, and that it is earlier."""
-        return lowest_score(self.space, scores_of(self.space, self.rows), trial), -trial
+        return lowest_score(self.space, self._scores, trial), -trial
 
     def _train_again(self, trials: Sequence[int], seeds: Sequence[int]) -> None:
         rows = {row.trial: row for row in self.rows}
@@ -305,7 +309,7 @@ class _Search:
             advance(run)
 
     def _next(self, run: _Run) -> str | None:
-        """Return the split that a run is to be trained on next; None if it has ended, and say how."""
+        """Return the split that a run is to be trained on next; None if it has ended: `run.state` then says how."""
         if run.state:
             return None
         if run.recipe is None:
@@ -323,9 +327,10 @@ class _Search:
             shares.append(float(measured["test_exact"]))
             last = step == len(self.space.splits) - 1
             if run.trial and not last:
-                hopeless = self.journal.is_hopeless(run.trial, step, sum(shares) / len(shares))
+                hopeless = self.journal.report(run.trial, step, sum(shares) / len(shares))
                 # its row has the last word: after an interruption the journal may know more than when it was decided
-                if line["state"] == "pruned" if line else hopeless:
+                pruned = line["state"] == "pruned" if line else hopeless
+                if pruned:
                     run.state = "pruned"
                     return None
         run.state = "complete"

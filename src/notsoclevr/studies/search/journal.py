@@ -84,8 +84,10 @@ class Journal:
         params = self._study.get_trials(deepcopy=False)[number].params
         return {setting.name: _rounded(params[setting.name], setting) for setting in self._space.settings_of(number)}
 
-    def is_hopeless(self, trial: optuna.Trial, step: int, value: float) -> bool:
-        """Return whether a trial is to be pruned: worse at a step than half of those that finished in earlier rounds.
+    def report(self, trial: optuna.Trial, step: int, value: float) -> bool:
+        """Keep what a training of a trial gave, and return whether the trial is to be pruned.
+
+        It is where it is worse at this step than half of those that finished in earlier rounds.
 
         Args:
             trial: The trial.

@@ -20,7 +20,7 @@ from notsoclevr.cost import GIGA
 from notsoclevr.errors import StudyError
 from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.recipes import Recipe
-from notsoclevr.studies.rows import REMEDY, find_no_number, load_csv
+from notsoclevr.studies.rows import REMEDY, load_csv, number_problem
 from notsoclevr.studies.search.space import Space, State
 from notsoclevr.studies.spec import text
 
@@ -235,7 +235,7 @@ def load_lines(space: Space) -> dict[tuple[int, int], dict[str, str]]:
     loaded: dict[tuple[int, int], dict[str, str]] = {}
     for number, line in enumerate(lines, start=2):
         trial, seed = line["trial"], line["seed"]
-        problem = find_no_number(line, ("score", "gflop", *measured))
+        problem = number_problem(line, ("score", "gflop", *measured))
         if not (trial.isdecimal() and seed.isdecimal()):
             problem = f"trial {trial!r} and seed {seed!r} are not both whole numbers"
         elif (int(trial), int(seed)) in loaded:

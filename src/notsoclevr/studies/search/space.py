@@ -263,6 +263,8 @@ def load_space(folder: Path, root: Path) -> Space:
         others = ", ".join(name for name in setting_names() if name != "epochs")
         raise StudyError(f"{path}: space.{unknown[0]} is no setting of a search{follow}; there are {others}")
     settings = [_setting(name, value, model, path) for name, value in file.space.items() if _has(model, name)]
+    if any(each.name == OPERATIONS and each.since for each in settings):
+        raise StudyError(f"{path}: space.{OPERATIONS}.since has no meaning: every trial has a share of the ceiling")
     splits = {
         name: Validation(whole=config.splits[name], again=check(SPLITS[name], arguments, path, "validation", name))
         for name, arguments in file.validation.items()
