@@ -460,12 +460,16 @@ def test_the_tutorials_painters() -> None:
     ious = f"{float(uniform['test_iou']):.3f} on uniform and {float(quadrant['test_iou']):.3f} in the unseen quadrant"
     assert f"an IoU of {ious}, and no square exact" in FINDINGS
     assert all(row[name] == "0.0" for row in (uniform, quadrant) for name in ("train_exact", "test_exact"))
-    (heart,) = table(model="deconv_painter", split="quadrant")
-    learned, missed = (percent(float(heart[f"{part}_exact"])) for part in ("train", "test"))
-    said = f"{learned} of the squares that it is trained on exact, and {missed} of the others"
-    assert f"{said}, an IoU of {float(heart['test_iou']):.3f}." in FINDINGS
-    blur = span([float(row["test_iou"]) for row in table(model="deconv_painter", split="uniform")], "{:.3f}".format)
-    assert f"On uniform it leaves a blur, an IoU of {blur} (one seed)" in FINDINGS
+    heart = table(model="deconv_painter", split="quadrant")
+    said = (
+        f"{spread(heart, 'train_exact')} of the squares that it is trained on exact, and {spread(heart)} of the others"
+    )
+    iou, blur = (
+        span([float(row["test_iou"]) for row in rows], "{:.3f}".format)
+        for rows in (heart, table(model="deconv_painter", split="uniform"))
+    )
+    assert f"{said}, an IoU of {iou}." in FINDINGS
+    assert f"On uniform it leaves a blur, an IoU of {blur}," in FINDINGS
 
 
 def test_what_the_baselines_get() -> None:
