@@ -22,8 +22,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from coordconv import CoordConv2D
-from coordconv.add_coords import coordinate_grid
+from coordconv import CoordConv2D, coordinate_grid
 
 WHOLE = np.array([96, 128])
 CROP = np.array([48, 64])

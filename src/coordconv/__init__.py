@@ -1,6 +1,6 @@
 """CoordConv layers for Keras 3, on TensorFlow, JAX and PyTorch."""
 
-from coordconv.add_coords import AddCoords
+from coordconv.add_coords import AddCoords, coordinate_grid
 from coordconv.convert import convert_model, load_concatenated_kernel
 from coordconv.coord_conv import CoordConv1D, CoordConv2D, CoordConv2DTranspose, CoordConv3D
 
@@ -11,5 +11,6 @@ __all__ = [
     "CoordConv2DTranspose",
     "CoordConv3D",
     "convert_model",
+    "coordinate_grid",
     "load_concatenated_kernel",
 ]

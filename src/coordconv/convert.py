@@ -1,6 +1,6 @@
 """Weights and models from elsewhere: convolutions made CoordConv, concatenated kernels loaded."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -16,7 +16,7 @@ _STAND_INS = {each._stands_in_for: each for each in _COORD_CONVS}
 def convert_model(
     model: keras.Model,
     *,
-    layers: Collection[str] | None = None,
+    layers: Iterable[str] | None = None,
     radius: bool = False,
     order: str = "ij",
     coord_kernel_size: int | Sequence[int] | None = None,
@@ -26,18 +26,19 @@ def convert_model(
     Replaces `Conv1D`, `Conv2D`, `Conv3D` and `Conv2DTranspose`, shared ones, those in nested models and those
     in wrappers such as `TimeDistributed` included. Coordinate weights are zero, so the outputs are the same
     until they are trained. All other layers are kept as they are: other convolutions, subclasses of these,
-    CoordConv layers that are there already, and what a custom layer holds inside.
+    CoordConv layers that are there already, and what a custom layer holds inside, or a wrapper with a `from_config` of
+    its own. What `keras.models.clone_model` cannot copy cannot be converted.
 
     Args:
         model: A built functional or sequential model. It is left as it is.
-        layers: Names of the convolutions to replace. Defaults to all of them.
+        layers: Names of the convolutions to replace; of one in a wrapper, its own. Defaults to all of them.
         radius: As of the layers.
         order: As of the layers.
         coord_kernel_size: As of the layers.
 
     Returns:
-        A new model with the names and weights of `model`, not compiled. What is frozen stays frozen, its
-        coordinate weights included.
+        A new model with the names and weights of `model`, not compiled. What is frozen stays frozen; a frozen layer's
+        coordinate weights are frozen too.
 
     Raises:
         ValueError: if `model` is not built or neither functional nor sequential, if one of `layers` is no
@@ -48,10 +49,13 @@ def convert_model(
     >>> convert_model(model).count_params() - model.count_params()  # d c' k^2 = 2 * 8 * 9
     144
     """
-    if not model.built:
+    if isinstance(model, keras.Model) and not model.built:
         raise ValueError(f"`model` must be built, so that it has weights. Received: model={model}")
+    if not isinstance(model, keras.Model) or not hasattr(model, "outputs"):
+        raise ValueError(f"`model` must be a functional or sequential keras.Model. Received: model={model!r}")
     if isinstance(layers, str):
         raise ValueError(f"`layers` must be a list of names. Received: layers={layers!r}")
+    names = None if layers is None else {*layers}
     arguments = {"radius": radius, "order": order, "coord_kernel_size": coord_kernel_size}
     clones: dict[int, keras.layers.Layer] = {}  # by the layer: one that is shared stays so
     replaced = set()
@@ -62,13 +66,13 @@ def convert_model(
         return clones[id(layer)]
 
     def make(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if type(layer) in _STAND_INS and (layers is None or layer.name in layers):
+        if type(layer) in _STAND_INS and (names is None or layer.name in names):
             replaced.add(layer.name)
             return _STAND_INS[type(layer)]._like(layer, **arguments)
         if isinstance(layer, keras.Model) and hasattr(layer, "outputs"):  # not a subclassed one
             return clone_all(layer)
         config = layer.get_config()
-        if isinstance(layer, keras.layers.Wrapper):
+        if isinstance(layer, keras.layers.Wrapper) and "from_config" not in vars(type(layer)):
             return type(layer)(**{**config, "layer": clone(layer.layer)})
         return type(layer).from_config(config)
 
@@ -81,8 +85,11 @@ def convert_model(
             model.compiled = compiled
 
     converted = clone_all(model)
-    if unknown := sorted(set(layers or ()) - replaced):
-        raise ValueError(f"`layers` must name convolutions of `model`. Received: {unknown[0]!r}, which is none")
+    if unknown := sorted(map(str, (names or set()) - replaced)):
+        raise ValueError(
+            "`layers` must name convolutions of `model`, of a Keras class itself and not of a subclass. "
+            f"Received: {', '.join(unknown)}"
+        )
     copy_weights(model, converted)
     for layer in converted._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):
@@ -129,11 +136,13 @@ def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any =
     expected[axis] += coordinate_channels(layer.rank, layer.radius)
     if np.shape(kernel) != tuple(expected):
         raise ValueError(
-            f"`kernel` must have shape {tuple(expected)}, the last of axis {axis} being the coordinates. "
-            f"Received: kernel of shape {np.shape(kernel)}"
+            f"`kernel` of layer '{layer.name}' must have shape {tuple(expected)}: on axis {axis}, {channels} channels "
+            f"of the input, then {expected[axis] - channels} coordinates. Received: kernel of shape {np.shape(kernel)}"
         )
     if bias is not None and not layer.use_bias:
-        raise ValueError(f"`bias` must be None for a layer with use_bias=False. Received: bias={bias}")
+        raise ValueError(
+            f"`bias` must be None for a layer with use_bias=False. Received: bias of shape {np.shape(bias)}"
+        )
     if bias is not None and np.shape(bias) != (layer.filters,):
         raise ValueError(f"`bias` must have shape {(layer.filters,)}. Received: bias of shape {np.shape(bias)}")
 

@@ -16,7 +16,8 @@ What the layers share:
 - With `groups`, every group sees all coordinates. A concatenation would hold them g times, after each group's
   inputs: a kernel (*kernel_size, c / g + d, c').
 - Both kernels are cut from one draw of the concatenated kernel. Their variance is that of a plain
-  convolution over c + d channels, and a seeded initializer gives the very weights that one would have.
+  convolution over c + d channels, and a seeded initializer gives the very weights that one would have. Where
+  the initializer is a constant kernel (fixed filters), `coord_kernel` begins at 0.
 - `coord_kernel_size` makes the coordinate filter smaller (the paper's footnote 2: 1). It lies in the middle
   of the kernel's window, or at the window's end, the present, where padding is "causal": the function of a
   whole coordinate kernel that is 0 elsewhere. Being a filter of its own, it is drawn on its own.
@@ -30,6 +31,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import keras
+import numpy as np
 from keras import ops
 
 from coordconv.add_coords import TakesCoordinates, check_order, check_radius, coordinate_channels
@@ -58,21 +60,23 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Copy the weights of `source` to `target`; coordinate kernels that `source` does not have become zeros.
+    """Copy the weights of `source` to `target`, and which are frozen; what `source` does not have stays as it is.
 
     Args:
         source: A built layer or model.
-        target: The same, built, with some of its convolutions replaced by CoordConv layers.
+        target: The same, built, with some of its convolutions replaced by CoordConv layers, whose coordinate kernels
+            are zeros.
     """
     weights = iter(source.weights)
-    weight = next(weights, None)
+    weight: Any = next(weights, None)
     for new in target.weights:
         if new.name == "coord_kernel" and (weight is None or weight.name != "coord_kernel"):
-            new.assign(ops.zeros(new.shape))
-        else:
-            # A copy: JAX would share the array, and a training step deletes those it starts from.
-            new.assign(ops.copy(weight))
-            weight = next(weights, None)
+            continue
+        # A copy: JAX would share the array, and a training step deletes those it starts from.
+        new.assign(ops.copy(weight))
+        if weight.trainable != new.trainable:
+            new.trainable = weight.trainable
+        weight = next(weights, None)
 
 
 class _CoordConv(TakesCoordinates):
@@ -83,6 +87,7 @@ class _CoordConv(TakesCoordinates):
     _channel_axis = -2
 
     kernel_initializer: Any
+    _stands_in = False  # for a layer that had no coordinates: its coordinate kernel is not drawn
 
     def __init__(
         self,
@@ -109,12 +114,13 @@ class _CoordConv(TakesCoordinates):
         sizes = tuple(size) if isinstance(size, tuple | list) else (size,) * self.rank
         smallest, largest = self._smallest_coord_kernel(), self.kernel_size
         if len(sizes) != self.rank or not all(
-            isinstance(n, int) and low <= n <= high for n, low, high in zip(sizes, smallest, largest, strict=True)
+            isinstance(n, int) and not isinstance(n, bool) and low <= n <= high
+            for n, low, high in zip(sizes, smallest, largest, strict=True)
         ):
             lowest = f"`strides`, {smallest}," if isinstance(self, keras.layers.Conv2DTranspose) else f"{smallest}"
             raise ValueError(
-                f"`coord_kernel_size` of layer '{self.name}' must be None, or an integer or {self.rank} integers "
-                f"from {lowest} to `kernel_size`, {largest}. Received: coord_kernel_size={size}"
+                f"`coord_kernel_size` of layer '{self.name}' must be None, an integer or one per axis, "
+                f"from {lowest} to `kernel_size`, {largest}. Received: coord_kernel_size={size!r}"
             )
         return sizes
 
@@ -126,6 +132,7 @@ class _CoordConv(TakesCoordinates):
         radius: bool = False,
         order: str = "ij",
         coord_kernel_size: int | Sequence[int] | None = None,
+        name: str | None = None,
     ) -> Self:
         """Make a layer that computes what `layer` does, with coordinate weights of zero to be trained.
 
@@ -134,9 +141,10 @@ class _CoordConv(TakesCoordinates):
             radius: As of the class.
             order: As of the class.
             coord_kernel_size: As of the class.
+            name: Its name. Defaults to that of `layer`, which then cannot be in the same model.
 
         Returns:
-            A built layer with the arguments, the name and the weights of `layer`.
+            A built layer with the arguments and the weights of `layer`.
 
         Raises:
             ValueError: if `layer` is of another class, a subclass included, or not built.
@@ -155,7 +163,7 @@ class _CoordConv(TakesCoordinates):
             )
         if not layer.built:
             raise ValueError(f"`layer` must be built, so that it has weights. Received: layer={layer}")
-        new = cls._like(layer, radius=radius, order=order, coord_kernel_size=coord_kernel_size)
+        new = cls._like(layer, radius=radius, order=order, coord_kernel_size=coord_kernel_size, name=name or layer.name)
         channels = layer.kernel.shape[cls._channel_axis] * getattr(layer, "groups", 1)
         new.build(new._shape_of(channels))
         copy_weights(layer, new)
@@ -163,12 +171,14 @@ class _CoordConv(TakesCoordinates):
 
     @classmethod
     def _like(cls, layer: keras.layers.Layer, **arguments: Any) -> Self:
-        """Return a layer that is not built, with the arguments of `layer` and these."""
+        """Return a layer that is not built, with the arguments of `layer` and these, and coordinate weights of zero."""
         config = layer.get_config()
         # Keras has no config of a function that is not registered.
         functions = {name: getattr(layer, name) for name in config if inspect.isfunction(getattr(layer, name, None))}
         # Not from_config, which makes a TypeError of any error.
-        return cls(**{**config, **functions, **arguments})
+        new = cls(**{**config, **functions, **arguments})
+        new._stands_in = True
+        return new
 
     def _shape_of(self, channels: int) -> tuple[int | None, ...]:
         """Return the shape of an input with `channels`, everything else unknown."""
@@ -178,15 +188,18 @@ class _CoordConv(TakesCoordinates):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create `kernel` and `bias` as the Keras layer does, then `coord_kernel`."""
-        initializer, axis = self.kernel_initializer, self._channel_axis
+        given, axis = self.kernel_initializer, self._channel_axis
+        initializer = given or keras.initializers.GlorotUniform()  # which is what None means to Keras
         channels = coordinate_channels(self.rank, self.radius)
-        whole = self.coord_kernel_size is None
+        # An initializer may know one shape only, that of its kernel: fixed filters, or what a replaced layer had.
+        zeros = self._stands_in or np.ndim(getattr(initializer, "value", 0)) > 0
+        whole = self.coord_kernel_size is None and not zeros
         if whole:
             self.kernel_initializer = _part_of_one_draw(initializer, axis, channels, last=False)
         try:
             super().build(input_shape)
         finally:
-            self.kernel_initializer = initializer
+            self.kernel_initializer = given
         self.input_spec = keras.InputSpec(ndim=self.rank + 2, axes=self.input_spec.axes)
         shape = [*(self.coord_kernel_size or self.kernel_size), *self.kernel.shape[-2:]]
         shape[axis] = channels
@@ -195,7 +208,7 @@ class _CoordConv(TakesCoordinates):
         self.coord_kernel = self.add_weight(
             name="coord_kernel",
             shape=tuple(shape),
-            initializer=initializer,
+            initializer="zeros" if zeros else initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )

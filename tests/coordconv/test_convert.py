@@ -90,6 +90,15 @@ class Subclass(layers.Conv2D):
     pass
 
 
+def test_a_copy_may_stand_beside_the_original_in_a_model():
+    inputs = keras.Input((9, 6, 2))
+    conv = layers.Conv2D(4, 3)
+    plain = conv(inputs)
+    copy = CoordConv2D.from_conv(conv, name="copy")
+    model = keras.Model(inputs, [plain, copy(inputs)])
+    assert_same(*model(normal(2, 9, 6, 2)))
+
+
 @pytest.mark.parametrize(
     "layer, message",
     [
@@ -237,21 +246,72 @@ class SubclassedModel(keras.Model):
         return self.conv(inputs)
 
 
+def fixed_filters(shape, dtype=None):
+    assert shape == (3, 3, 2, 4)
+    return np.arange(72.0).reshape(shape)
+
+
+@pytest.mark.parametrize("initializer", [keras.initializers.Constant(fixed_filters((3, 3, 2, 4))), fixed_filters, None])
+@pytest.mark.parametrize("coord_kernel_size", [None, 1])
+def test_convert_model_takes_any_initializer(initializer, coord_kernel_size, tmp_path):
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(4, 3, kernel_initializer=initializer)])
+    converted = convert_model(model, coord_kernel_size=coord_kernel_size)
+    images = normal(2, 9, 6, 2)
+    assert_same(converted(images), model(images))
+    assert_same(CoordConv2D.from_conv(model.layers[0])(images), model(images))
+    if not callable(initializer) or isinstance(initializer, keras.initializers.Initializer):
+        converted.save(tmp_path / "model.keras")
+        assert_same(keras.models.load_model(tmp_path / "model.keras")(images), model(images))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Doubled(layers.Wrapper):
+    def call(self, inputs):
+        return 2 * self.layer(inputs)
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(keras.layers.deserialize(config.pop("layer")), **config)
+
+
+def test_convert_model_keeps_a_wrapper_that_makes_its_own_layer():
+    model = keras.Sequential(
+        [keras.Input((9, 6, 2)), layers.Conv2D(3, 1, name="first"), Doubled(layers.Conv2D(3, 1, name="second"))]
+    )
+    converted = convert_model(model)
+    assert type(converted.layers[1].layer) is layers.Conv2D
+    images = normal(2, 9, 6, 2)
+    assert_same(converted(images), model(images))
+
+
+def test_convert_model_keeps_a_frozen_variable_and_takes_names_once():
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 1, name="a"), layers.Conv2D(3, 1, name="b")])
+    model.layers[0].kernel.trainable = False
+    converted = convert_model(model, layers=(name for name in "ba"))
+    assert {type(layer) for layer in converted.layers} == {CoordConv2D}
+    assert [each.name for each in converted.layers[0].trainable_variables] == ["bias", "coord_kernel"]
+
+
 def test_convert_model_refuses():
     with pytest.raises(ValueError, match="`model` must be built"):
         convert_model(keras.Sequential([layers.Conv2D(2, 3)]))
     model = SubclassedModel()
     model(normal(1, 5, 5, 1))
-    with pytest.raises(ValueError, match="only supported for Sequential"):
-        convert_model(model)
+    for no_model in (model, model.conv, "model"):
+        with pytest.raises(
+            ValueError, match=r"`model` must be a functional or sequential keras.Model. Received: model="
+        ):
+            convert_model(no_model)
     model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 1), layers.Flatten(name="flatten")])
     with pytest.raises(
-        ValueError, match=r"`layers` must name convolutions of `model`. Received: 'flatten', which is n"
+        ValueError, match=r"`layers` must name convolutions of `model`, .* not of a subclass. Received: flatten, none"
     ):
-        convert_model(model, layers={"flatten"})
+        convert_model(model, layers={"none", "flatten"})
+    with pytest.raises(ValueError, match=r"`layers` must name convolutions of `model`, .* Received: <Conv2D"):
+        convert_model(model, layers=model.layers[:1])
     with pytest.raises(ValueError, match=r"`layers` must be a list of names. Received: layers='conv'"):
         convert_model(model, layers="conv")
-    with pytest.raises(ValueError, match=r"`coord_kernel_size` of layer '.*' must be None, or"):
+    with pytest.raises(ValueError, match=r"`coord_kernel_size` of layer '.*' must be None, an"):
         convert_model(model, coord_kernel_size=3)
 
 
@@ -298,8 +358,12 @@ def test_loads_a_grouped_kernel_and_leaves_the_bias():
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        ({}, {"kernel": np.zeros((3, 3, 3, 4))}, r"`kernel` must have shape \(3, 3, 5, 4\).*\(3, 3, 3, 4\)"),
-        ({"radius": True}, {}, r"`kernel` must have shape \(3, 3, 6, 4\)"),
+        (
+            {},
+            {"kernel": np.zeros((3, 3, 3, 4))},
+            r"`kernel` of layer '.*' must have shape \(3, 3, 5, 4\).*\(3, 3, 3, 4\)",
+        ),
+        ({"radius": True}, {}, r"must have shape \(3, 3, 6, 4\): on axis -2, 3 channels of the input, then 3 coord"),
         ({"coord_kernel_size": 1}, {}, "must have coord_kernel_size=None.*coord_kernel_size=.1, 1."),
         ({}, {"bias": np.zeros(3)}, r"`bias` must have shape \(4,\)\. Received: bias of shape \(3,\)"),
         ({"use_bias": False}, {"bias": np.zeros(4)}, "`bias` must be None for a layer with use_bias=False"),

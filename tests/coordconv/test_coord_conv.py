@@ -489,13 +489,14 @@ def test_refuses_a_radius_that_is_no_boolean(layer_class):
         (CoordConv2D, {"coord_kernel_size": (1, 5)}),
         (CoordConv2D, {"coord_kernel_size": 1.5}),
         (CoordConv2D, {"coord_kernel_size": "1"}),
+        (CoordConv2D, {"coord_kernel_size": True}),
         (CoordConv3D, {"coord_kernel_size": -1}),
         (CoordConv2DTranspose, {"coord_kernel_size": 1, "strides": 2}),
     ],
 )
 def test_refuses_a_coord_kernel_size_that_does_not_fit(layer_class, arguments):
     with pytest.raises(
-        ValueError, match=r"`coord_kernel_size` of layer '.*' must be None, or .* Received: coord_kernel_size="
+        ValueError, match=r"`coord_kernel_size` of layer '.*' must be None, an .* Received: coord_kernel_size="
     ):
         layer_class(4, 3, **arguments)
 
