@@ -17,6 +17,8 @@ from notsoclevr.tasks import Floats
 if TYPE_CHECKING:
     import keras
 
+Row = dict[str, float]  # what was measured after an epoch, by name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Canvas:
@@ -42,7 +44,7 @@ class Canvas:
         )
 
 
-def score(experiment: Experiment, canvas: Canvas, outputs: Floats) -> dict[str, float]:
+def score(experiment: Experiment, canvas: Canvas, outputs: Floats) -> Row:
     """Compute how good the outputs of a network are on the training set and on the test set.
 
     Args:
@@ -56,7 +58,7 @@ def score(experiment: Experiment, canvas: Canvas, outputs: Floats) -> dict[str, 
     task, loss = experiment.task, experiment.loss()
     measured = task.measure(canvas.dataset, outputs)
     targets = task.targets(canvas.dataset)
-    values: dict[str, float] = {}
+    values: Row = {}
     for part, members in (("train", ~canvas.is_test), ("test", canvas.is_test)):
         values[f"{part}_loss"] = float(loss(targets[members], outputs[members]))
         values |= {f"{part}_{name}": float(value[members].mean()) for name, value in measured.items()}

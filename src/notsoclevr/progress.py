@@ -10,8 +10,6 @@ from tqdm import tqdm
 
 from notsoclevr.wording import percent
 
-Row = dict[str, float]
-
 COUNT, SHARE = "{n}/{total}", "{percentage:3.0f}%"  # what a bar shows of how far it is
 
 
@@ -63,7 +61,7 @@ class Progress:
         """Note that some steps were made."""
         self._bar.update(number)
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: Mapping[str, float]) -> None:
         """Note what was measured after an epoch: its row of the history."""
         line = f"epoch {row['epoch']:.0f}/{self._epochs}  loss {row['train_loss']:.4g}  {exact(row)}"
         if self._bar.disable:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from notsoclevr.cost import layers_of
 from notsoclevr.dataset import SplitDataset
-from notsoclevr.evaluation import Canvas, score
+from notsoclevr.evaluation import Canvas, Row, score
 from notsoclevr.experiment import Experiment
 from notsoclevr.recipes import Recipe
 from notsoclevr.tasks import Floats
@@ -26,7 +26,6 @@ from notsoclevr.tasks import Floats
 if TYPE_CHECKING:
     import keras
 
-Row = dict[str, float]
 MOST_MEASUREMENTS = 12  # of a training
 CACHED = 2**19  # numbers that the largest layer of a network may put out at a time: 2 MiB
 TOGETHER = 8  # steps in one call of TensorFlow: a call costs about a millisecond, and Ctrl-C waits for its end
@@ -226,7 +225,8 @@ def _steps(
     optimizer.build(weights)
     at_once = _examples_at_once(network) or batch_size
 
-    # the examples are arguments: Keras's optimizers have TensorFlow keep the graph for good, and what it has captured
+    # The examples are arguments, since what a graph captures stays in memory for as long as the graph: for good, with
+    # Keras's optimizers.
     def make_steps(all_inputs: Any, all_targets: Any, places: Any) -> None:
         def gradients(part: Any, share: Any = None) -> Any:
             with tf.GradientTape() as tape:

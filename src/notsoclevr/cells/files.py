@@ -19,7 +19,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
@@ -31,7 +33,7 @@ from notsoclevr.archives import write_npz, write_zip
 from notsoclevr.config import check
 from notsoclevr.dataset import MARGIN, POSITIONS
 from notsoclevr.errors import TAKE_BACK, StudyError, describe
-from notsoclevr.evaluation import summarise
+from notsoclevr.evaluation import Row, summarise
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import atomic_write, write_json, write_rows
 from notsoclevr.models import MODELS, Model
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
     from notsoclevr.training import Fit
 
-Row = dict[str, float]
 NUMBERS = ("parameters", "training_operations", "epochs")  # of a training, in metrics.json
 
 
@@ -214,7 +215,7 @@ def load(directory: Path, home: Path | None = None) -> Cell:
             raise StudyError(f"{home}: holds the results of {cell.name}; {TAKE_BACK}")
         if not history:
             raise StudyError(f"{home}: history.csv has no row; {TAKE_BACK}")
-        if problem := _mismatch(cell):
+        if problem := next(chain(_wrong_arrays(cell), _wrong_tables(cell), _contradictions(cell)), None):
             raise StudyError(f"{home}: {problem}; {TAKE_BACK}")
     except FileNotFoundError as error:
         raise StudyError(f"{error.filename}: no such file; {TAKE_BACK}") from None
@@ -230,61 +231,74 @@ def is_finite(history: list[Row]) -> bool:
     return bool(np.isfinite([value for row in history for value in row.values()]).all())
 
 
-def _mismatch(cell: Cell) -> str | None:
-    """Return what is in the files of a cell though no training on Not-so-Clevr writes it; None if there is nothing.
+def _wrong_arrays(cell: Cell) -> Iterator[str]:
+    """Yield what is in predictions.npz though no training on Not-so-Clevr writes it.
 
     Raises:
-        LookupError: An array, a model or a split is not there at all.
-        StudyError: The recipe, or the arguments of the split, are none.
+        LookupError: An array is not there at all.
     """
-    n, arrays, epochs, task = POSITIONS**2, cell.predictions, len(cell.history), cell.task
+    n, arrays, task = POSITIONS**2, cell.predictions, cell.task
     shapes: dict[str, tuple[int, ...]] = {
         "coordinates": (n, 2),
         "is_test": (n,),
         "predictions": (n, *task.answer_shape),
         **{metric.name: (n,) for metric in task.metrics},
-        "snapshots": (1 + epochs, len(arrays["showcase"]), *task.answer_shape),
+        "snapshots": (1 + len(cell.history), len(arrays["showcase"]), *task.answer_shape),
     }
     if task.answer == "image" and task.points:
         shapes["points"] = (n, 2)
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
-            return f"{name} of predictions.npz has the shape {arrays[name].shape}, not {shape}"
+            yield f"{name} of predictions.npz has the shape {arrays[name].shape}, not {shape}"
         if not np.isfinite(arrays[name]).all():
-            return f"{name} of predictions.npz is not finite everywhere"
+            yield f"{name} of predictions.npz is not finite everywhere"
     centres = np.stack(np.divmod(np.arange(n), POSITIONS), axis=1) + MARGIN
     if not np.array_equal(arrays["coordinates"], centres):
-        return "coordinates of predictions.npz are not the positions of Not-so-Clevr, row by row"
-    measured = [f"{part}_{name}" for part in ("train", "test") for name in ("loss", *(m.name for m in task.metrics))]
+        yield "coordinates of predictions.npz are not the positions of Not-so-Clevr, row by row"
+    if not np.isin(arrays["showcase"], np.arange(n)).all():
+        yield "showcase of predictions.npz has places that are not on the canvas"
+
+
+def _wrong_tables(cell: Cell) -> Iterator[str]:
+    """Yield what is in metrics.json and history.csv though no training writes it."""
+    names = ["loss", *(metric.name for metric in cell.task.metrics)]
+    measured = [f"{part}_{name}" for part in ("train", "test") for name in names]
     needed = {
         "metrics.json": (cell.metrics, ["seed", "recipe", *NUMBERS, "epochs_to_perfect", *measured]),
         "history.csv": (cell.history[0], ["epoch", *measured]),
     }
     for name, (content, keys) in needed.items():
         if missing := [key for key in keys if key not in content]:
-            return f"{name} has no {', '.join(missing)}"
+            yield f"{name} has no {', '.join(missing)}"
     for key in ("seed", *NUMBERS, *measured):
         if not isinstance(cell.metrics[key], int | float) or not np.isfinite(cell.metrics[key]):
-            return f"{key} of metrics.json is {cell.metrics[key]!r}, no finite number"
-    measured_at = [row["epoch"] for row in cell.history]
-    if measured_at != sorted({at for at in measured_at if at.is_integer() and 1 <= at <= cell.metrics["epochs"]}):
-        return "history.csv has epochs that are none of the training, or twice"
+            yield f"{key} of metrics.json is {cell.metrics[key]!r}, no finite number"
+    epochs, last = [row["epoch"] for row in cell.history], cell.metrics["epochs"]
+    if epochs != sorted({*epochs}) or not all(epoch.is_integer() and 1 <= epoch <= last for epoch in epochs):
+        yield "history.csv has epochs that are none of the training, or twice"
     perfect = cell.metrics["epochs_to_perfect"]
-    if perfect is not None and perfect not in measured_at:
-        return f"epochs_to_perfect of metrics.json is {perfect!r}, no epoch of history.csv"
+    if perfect is not None and perfect not in epochs:
+        yield f"epochs_to_perfect of metrics.json is {perfect!r}, no epoch of history.csv"
     if not is_finite(cell.history):
-        return "history.csv is not finite everywhere"
-    if not np.isin(arrays["showcase"], np.arange(n)).all():
-        return "showcase of predictions.npz has places that are not on the canvas"
+        yield "history.csv is not finite everywhere"
+
+
+def _contradictions(cell: Cell) -> Iterator[str]:
+    """Yield where the files of a cell say one thing here and another there.
+
+    Raises:
+        LookupError: The split is none.
+        StudyError: The recipe, or the arguments of the split, are none.
+    """
     place = cell.directory / "metrics.json"
     check(cell.model.recipe, cell.metrics["recipe"], place, "recipe")
     check(SPLITS[cell.metrics["split"]], cell.metrics["split_arguments"], place, "split_arguments")
     for key, implied in {"task": cell.model.task, "epochs": cell.metrics["recipe"]["epochs"]}.items():
         if cell.metrics[key] != implied:
-            return f"{key} of metrics.json is {cell.metrics[key]!r}; its model and recipe say {implied!r}"
-    for part, members in (("train", ~arrays["is_test"]), ("test", arrays["is_test"])):
-        for metric in task.metrics:
-            name, mean = f"{part}_{metric.name}", arrays[metric.name][members].mean()
+            yield f"{key} of metrics.json is {cell.metrics[key]!r}; its model and recipe say {implied!r}"
+    is_test = cell.predictions["is_test"]
+    for part, members in (("train", ~is_test), ("test", is_test)):
+        for metric in cell.task.metrics:
+            name, mean = f"{part}_{metric.name}", cell.predictions[metric.name][members].mean()
             if not np.isclose(cell.metrics[name], mean, rtol=1e-4):  # git has the one file, DVC the other
-                return f"{name} of metrics.json is {cell.metrics[name]:.6g}, of predictions.npz {mean:.6g}"
-    return None
+                yield f"{name} of metrics.json is {cell.metrics[name]:.6g}, of predictions.npz {mean:.6g}"

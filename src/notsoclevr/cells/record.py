@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
-from notsoclevr.cells.files import Cell, Row, load_timings
+from notsoclevr.cells.files import Cell, load_timings
 from notsoclevr.dataset import generate
+from notsoclevr.evaluation import Row
 from notsoclevr.experiment import Experiment
 from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
 

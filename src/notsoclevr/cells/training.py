@@ -12,6 +12,7 @@ from notsoclevr.cells import figures, files, record
 from notsoclevr.cells.files import Cell
 from notsoclevr.dataset import SHOWCASE_PLACES, SplitDataset
 from notsoclevr.errors import TAKE_BACK, StudyError, describe, warn
+from notsoclevr.evaluation import Row
 from notsoclevr.experiment import Experiment
 from notsoclevr.files import staging
 from notsoclevr.progress import Progress
@@ -127,7 +128,7 @@ def _train(experiment: Experiment, split: SplitDataset, name: str, feed: Feed | 
     steps = -(-len(split.train) // experiment.recipe.batch_size)
     with Progress(name, experiment.recipe.epochs, steps) as progress:
 
-        def note(row: files.Row, seconds: float) -> None:
+        def note(row: Row, seconds: float) -> None:
             if feed:
                 feed.add(record.measured(row, seconds))
             progress.epoch(row)

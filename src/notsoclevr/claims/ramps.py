@@ -28,8 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from notsoclevr.dataset import Dataset
-
-Floats = npt.NDArray[np.floating[Any]]
+from notsoclevr.tasks import Floats
 
 
 def _relu(x: Floats) -> Floats:

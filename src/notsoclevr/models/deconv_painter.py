@@ -18,7 +18,8 @@ class DeconvPainterRecipe(DeconvRecipe):
 
     Args:
         loss: The loss of a pixel: "cross_entropy" of a logit, or "squared_error" of the output itself. The paper tried
-            both.
+            both. Outputs of the second should be -1/2 or 1/2; what is shown of them as a probability is their sigmoid,
+            0.38 or 0.62.
     """
 
     loss: Literal["cross_entropy", "squared_error"]
