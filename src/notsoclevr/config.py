@@ -195,7 +195,8 @@ def _keys(error: ErrorDetails, value: Any) -> Iterator[str]:
 def _alternatives(errors: Sequence[ErrorDetails]) -> str:
     """Return a note of the missing keys beside an unknown one, since one of them was most likely meant."""
     missing = [str(error["loc"][-1]) for error in errors if "missing" in error["type"]]
-    return f"; {' and '.join(missing)} is missing" if missing and len(errors) > len(missing) else ""
+    are = "is" if len(missing) == 1 else "are"
+    return f"; {' and '.join(missing)} {are} missing" if missing and len(errors) > len(missing) else ""
 
 
 def _is_number(text: str) -> bool:

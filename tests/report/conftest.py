@@ -39,6 +39,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[P
                 (),
                 claims.records(judge(ROOT, ROOT / FILE)),
                 strips(studies.ended(studies.load(ROOT), "seeds")),
+                ROOT / "reports" / "figures" / "replication_squares.png",
             )
     cells, missing = load_matrix(folder / "results", CONFIG)
     assert not missing

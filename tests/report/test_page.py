@@ -99,20 +99,23 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert page.count("&lt;script&gt;") >= 12
 
 
-def test_claims_and_seeds_are_shown_when_there_are_any(few: Path, tmp_path: Path) -> None:
+def test_claims_seeds_and_squares_are_shown_when_there_are_any(few: Path, tmp_path: Path) -> None:
     cells, _ = load_matrix(few, CONFIG)
     report.write(tmp_path / "index.html", cells)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "Over seeds" not in page
     assert "What was claimed" not in page
+    assert "With the tutorial" not in page
     holds = TEST | {"passes": True, "value": "7 px", "note": "added later", "scale": SCALE | {"rows": None, "at": None}}
     claims = [
         CLAIM | {"verdict": "holds in part", "measured": [], "missing": [], "tests": [holds, TEST]},
         CLAIM
         | {"verdict": "not tested", "measured": [], "missing": ["seeds"], "statement": "nobody knows", "tests": []},
     ]
-    report.write(tmp_path / "index.html", cells, claims=claims, strips=[STRIP])
+    (tmp_path / "squares.png").write_bytes(b"a picture")
+    report.write(tmp_path / "index.html", cells, claims=claims, strips=[STRIP], painted=tmp_path / "squares.png")
     page = (tmp_path / "index.html").read_text("utf-8")
+    assert '<img class="picture" src="data:image/png;base64,YSBwaWN0dXJl" alt="The squares' in page
     # first what fails
     assert "<span>published always</span> <b>ours median 0.5</b>" in page
     assert 'class="band" style="left: 99.95%; right: 0.0%"' in page

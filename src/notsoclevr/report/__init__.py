@@ -38,7 +38,8 @@ def write(
     if ledger:
         claims.write(reports, ledger)
     studies.write(reports, loaded, found)
+    painted = reports / "figures" / studies.PAINTED.format("replication")
     over_seeds = strips(studies.ended(loaded, "seeds"))
     # the page says the same wherever the repository is
     told = [replace(each, reason=each.reason.replace(f"{root}/", "")) for each in missing]
-    page.write(reports / "index.html", cells, told, ledger, over_seeds)
+    page.write(reports / "index.html", cells, told, ledger, over_seeds, painted if painted.exists() else None)

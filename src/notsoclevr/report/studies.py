@@ -28,6 +28,7 @@ from notsoclevr.tasks import METRICS
 
 # From what was claimed to what it rests on; studies that are not named come after these, by name.
 ORDER = ("seeds", "cost", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
+PAINTED = "{}_squares.png"  # of a study whose painters' squares were kept
 LONGEST = 16  # times the epochs of params.yaml, of the study `cost`
 
 Loaded = Mapping[str, tuple[Study, pd.DataFrame]]  # studies by name, each with its rows, as `load_table` returns them
@@ -127,10 +128,10 @@ def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) ->
             picture(path, whole, loaded)
         lines += [f"![{study.about}](figures/{study.name}.png)", ""]
     if painted := _painted(study, whole):
-        with atomic_write(reports / "figures" / f"{study.name}_squares.png") as path:
+        with atomic_write(reports / "figures" / PAINTED.format(study.name)) as path:
             save_painted(path, painted)
         said = f"The tutorial's squares, as the networks of {study.name} paint them"
-        lines += [f"![{said}](figures/{study.name}_squares.png)", ""]
+        lines += [f"![{said}](figures/{PAINTED.format(study.name)})", ""]
     if extract := EXTRACTS.get(study.name):
         lines += extract(whole, loaded)
     variants = [f"- *{variant}*: {about}" for variant, about in study.variants.items()]

@@ -246,6 +246,7 @@ def write(
     missing: Sequence[Missing] = (),
     claims: Sequence[Mapping[str, Any]] = (),
     strips: Sequence[Mapping[str, Any]] = (),
+    painted: Path | None = None,
 ) -> None:
     """Write the report.
 
@@ -255,6 +256,7 @@ def write(
         missing: Cells that should be there too, and why they are not.
         claims: The ledger, as `notsoclevr.report.claims.records` returns it.
         strips: The runs over seeds, as `notsoclevr.report.strips.strips` returns them.
+        painted: A picture of what painters with the tutorial's settings paint.
     """
     splits = hardest_first(cells)
     groups: dict[str, list[str]] = {}  # models by task
@@ -303,6 +305,7 @@ def write(
         pixels=map(_pixels, cells),
         claims=_claims(claims),
         strips=strips,
+        painted=base64.b64encode(painted.read_bytes()).decode() if painted else "",
     )
     with atomic_write(path) as temporary:
         temporary.write_text(page, "utf-8")
