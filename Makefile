@@ -56,7 +56,7 @@ soak: setup
 ## The MLflow UI, at http://127.0.0.1:5000; if MLFLOW_TRACKING_URI is a server, its address.
 ui: setup
 	@case "$$MLFLOW_TRACKING_URI" in http*) echo "the runs are at $$MLFLOW_TRACKING_URI";; \
-		*) set -x; mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}";; esac
+		*) set -x; mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" --default-artifact-root mlruns;; esac
 
 ## Measure benchmarks/*.csv, which the speed claims quote. An hour and a half, with nothing else running; BEFORE names commits to compare with.
 bench: setup $(BACKENDS)/synced

@@ -46,8 +46,11 @@ def test_make_works_whatever_the_name_of_the_clone(tmp_path: Path) -> None:
     mlflow.write_text('#!/bin/sh\necho mlflow "$@"\n')
     mlflow.chmod(0o755)
     for server, says in (
-        ({}, "mlflow ui --backend-store-uri sqlite:///mlflow.db"),
-        ({"MLFLOW_TRACKING_URI": "sqlite:///own.db"}, "mlflow ui --backend-store-uri sqlite:///own.db"),
+        ({}, "mlflow ui --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlruns"),
+        (
+            {"MLFLOW_TRACKING_URI": "sqlite:///own.db"},
+            "mlflow ui --backend-store-uri sqlite:///own.db --default-artifact-root mlruns",
+        ),
         ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "the runs are at http://127.0.0.1:9"),
     ):
         shown = subprocess.run(

@@ -69,7 +69,7 @@ def _fail(message: str, status: int) -> None:
     sys.exit(status)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -205,7 +205,7 @@ def _load_matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
     for cell in missing:
         warn(f"{cell.name} is missing from the comparison: {cell.reason}")
     if not cells:
-        raise StudyError(f"{root / RESULTS}: none of the {len(missing)} cells can be read")
+        raise StudyError(f"{root / RESULTS}: none of the {len(missing)} cells can be read", exit_status=1)
     return cells, missing
 
 
@@ -256,7 +256,7 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
 
     It may be stopped at any time and run again: what ended is kept. With --epochs it runs as a DVC experiment
     (`dvc exp run --temp`): every chosen cell is trained again, one after the other, and results/ and reports/ stay as
-    they are; `dvc exp show` lists it, `dvc exp apply` adopts it.
+    they are; `dvc exp list` lists it, `dvc exp apply` adopts it.
     """
     from notsoclevr import pipeline as whole
 
@@ -266,7 +266,7 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
         )
     config = load(root / PARAMS)
     known = list(dict.fromkeys(model for model, _ in config.cells))
-    chosen = known if models == "all" else models.split(",")
+    chosen = known if models == "all" else [name.strip() for name in models.split(",")]
     if unknown := [name for name in chosen if name not in known]:
         raise StudyError(f"--models: {unknown[0]!r} is no model of the matrix; takes all, or of {', '.join(known)}")
     cells = [f"{model}-{split}" for model, split in config.cells if model in chosen]

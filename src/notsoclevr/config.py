@@ -234,7 +234,9 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
         StudyError: The file cannot be read, or a setting in it or in `overrides` is misspelt, missing, of the wrong
             type or out of range.
     """
-    return configure(read_yaml(path), overrides or {}, path)
+    content = read_yaml(path)
+    config = configure(content, {}, path)
+    return configure(content, overrides, "command line") if overrides else config
 
 
 def configure(content: Any, overrides: Mapping[str, Any], path: Path | str) -> Config:

@@ -1,7 +1,8 @@
 """The whole pipeline: what DVC has to run, as many trainings at a time as there are jobs.
 
-`dvc repro` does the same, one stage after the other. Here each training is a `dvc repro` of its own stage: it is DVC
-that decides what has to run and keeps what came of it.
+`dvc repro` does the same, one stage after the other: it has no jobs, and DVC's queue runs whole pipelines at a time,
+not stages. Here each training is a `dvc repro` of its own stage: it is DVC that decides what has to run and keeps what
+came of it.
 """
 
 from __future__ import annotations

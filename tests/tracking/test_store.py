@@ -466,6 +466,26 @@ def test_the_store_is_in_the_repository_whatever_its_name(tmp_path: Path) -> Non
     assert {"mlflow.db", "mlartifacts"} <= {path.name for path in root.iterdir()}
 
 
+def test_what_mlflow_run_logs_stays_in_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its experiment is the one that MLflow makes with the store, wherever that is done."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    with tracking.connect(tmp_path):
+        pass
+    default = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").get_experiment("0")
+    assert default.artifact_location == str(tmp_path / "mlruns" / "0")
+
+
+def test_a_checkout_that_cannot_be_written_to_logs_elsewhere(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.mktemp('elsewhere') / 'own.db'}")
+    monkeypatch.setattr(store_module.os, "access", lambda *_: False)
+    with tracking.connect(project) as store:
+        store.finish(store.open_run(tracking.Run(experiment="rendering", name="one")), tracking.Outcome())
+    assert not (project / ".mlflow.lock").exists()
+
+
 def test_a_relative_store_is_taken_from_the_repository_and_keeps_its_options() -> None:
     relative = "sqlite:///own.db?timeout=5"
     assert store_module._absolute(Path("/clone"), relative) == "sqlite:////clone/own.db?timeout=5"

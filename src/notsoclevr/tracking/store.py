@@ -6,11 +6,12 @@ import logging
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from functools import cache
 from getpass import getuser
 from json import dumps
 from pathlib import Path
+from tempfile import gettempdir
 from time import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -131,7 +132,8 @@ def _create(database: Path) -> None:
     """Create the embedded store, unless it is there. It is put there whole: MLflow cannot open one that is half made.
 
     MLflow makes its tables in fifty steps. SQLite would wait for the disk after each, for three seconds of four; here
-    one wait at the end is enough.
+    one wait at the end is enough. The experiment 0 that it makes keeps its artifacts below the working directory, which
+    may be one that DVC removes.
     """
     import mlflow
     from sqlalchemy import Engine, event
@@ -140,7 +142,7 @@ def _create(database: Path) -> None:
         connection.execute("PRAGMA synchronous = OFF")
 
     if not database.exists():
-        with atomic_write(database) as temporary:
+        with atomic_write(database) as temporary, chdir(database.parent):
             event.listen(Engine, "connect", hurry)
             try:
                 mlflow.MlflowClient(_sqlite(temporary)).search_experiments()
@@ -165,7 +167,8 @@ class Store:
         self._root = root
         self._uri = uri
         self._artifacts = None if uri.startswith("http") else (root / "mlartifacts").as_uri()
-        self._lock = FileLock(root / ".mlflow.lock")
+        # a checkout that cannot be written to may log elsewhere
+        self._lock = FileLock((root if os.access(root, os.W_OK) else Path(gettempdir())) / ".mlflow.lock")
         with self._lock:  # processes that create one database at once break it
             if uri == _embedded(root):
                 _create(root / EMBEDDED)
