@@ -60,17 +60,19 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Copy the weights of `source` to `target`, and which are frozen; what `source` does not have stays as it is.
+    """Copy the weights of `source` to `target`, and which are frozen.
+
+    Coordinate kernels that `source` does not have become zeros.
 
     Args:
         source: A built layer or model.
-        target: The same, built, with some of its convolutions replaced by CoordConv layers, whose coordinate kernels
-            are zeros.
+        target: The same, built, with some of its convolutions replaced by CoordConv layers.
     """
     weights = iter(source.weights)
     weight: Any = next(weights, None)
     for new in target.weights:
         if new.name == "coord_kernel" and (weight is None or weight.name != "coord_kernel"):
+            new.assign(ops.zeros(new.shape))
             continue
         # A copy: JAX would share the array, and a training step deletes those it starts from.
         new.assign(ops.copy(weight))

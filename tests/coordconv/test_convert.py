@@ -284,6 +284,22 @@ def test_convert_model_keeps_a_wrapper_that_makes_its_own_layer():
     assert_same(converted(images), model(images))
 
 
+class Copied(layers.Wrapper):
+    def __init__(self, layer, **arguments):
+        super().__init__(layer.__class__.from_config(layer.get_config()), **arguments)
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+
+def test_convert_model_starts_from_zeros_in_a_wrapper_that_copies_its_layer():
+    model = keras.Sequential([keras.Input((9, 6, 2)), Copied(layers.Conv2D(3, 1))])
+    converted = convert_model(model)
+    assert type(converted.layers[0].layer) is CoordConv2D
+    images = normal(2, 9, 6, 2)
+    assert_same(converted(images), model(images))
+
+
 def test_convert_model_keeps_a_frozen_variable_and_takes_names_once():
     model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 1, name="a"), layers.Conv2D(3, 1, name="b")])
     model.layers[0].kernel.trainable = False
