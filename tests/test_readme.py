@@ -456,10 +456,12 @@ def test_the_tutorials_plain_regressors() -> None:
 
 def test_the_tutorials_painters() -> None:
     table = partial(rows_of, "replication", variant="table")
-    (uniform,), (quadrant,) = (table(model="two_stage_painter", split=split) for split in ("uniform", "quadrant"))
-    ious = f"{float(uniform['test_iou']):.3f} on uniform and {float(quadrant['test_iou']):.3f} in the unseen quadrant"
-    assert f"an IoU of {ious}, and no square exact" in FINDINGS
-    assert all(row[name] == "0.0" for row in (uniform, quadrant) for name in ("train_exact", "test_exact"))
+    (uniform,), quadrant = (table(model="two_stage_painter", split=split) for split in ("uniform", "quadrant"))
+    assert f"an IoU of {float(uniform['test_iou']):.3f} on uniform (one seed" in FINDINGS
+    ious = span([float(row["test_iou"]) for row in quadrant], "{:.3f}".format)
+    assert f"and {ious} in the unseen quadrant, where at most {percent(best(quadrant))} of the squares are" in FINDINGS
+    assert [float(row["train_iou"]) == 0 for row in quadrant].count(True) == 1
+    assert all(row["train_exact"] == "0.0" for row in (uniform, *quadrant))
     heart = table(model="deconv_painter", split="quadrant")
     said = (
         f"{spread(heart, 'train_exact')} of the squares that it is trained on exact, and {spread(heart)} of the others"
