@@ -19,7 +19,7 @@ import click
 
 from notsoclevr import dataset
 from notsoclevr.config import OUTPUTS, PARAMS, REPORTS, RESULTS, check_split, load, setting_names
-from notsoclevr.errors import StudyError, warn
+from notsoclevr.errors import StudyError, warn, why
 from notsoclevr.models import MODELS
 from notsoclevr.splits import SPLITS
 
@@ -60,7 +60,7 @@ class _Group(click.Group):
             _fail("stopped", 130)
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            _fail(f"{place}{error.strerror or error}", 1)
+            _fail(f"{place}{why(error)}", 1)
         sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from notsoclevr.dataset import generate
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import StudyError, why
 from notsoclevr.experiment import Experiment
 from notsoclevr.models import MODELS
 from notsoclevr.recipes import FORBID, Recipe, Seed
@@ -103,8 +103,7 @@ def read_yaml(path: Path) -> Any:
         raise StudyError(f"{path}: cannot be read: it is nested too deeply") from None
     # no UTF-8, or a date, number or switch that is none
     except (OSError, ValueError, LookupError, AttributeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StudyError(f"{path}: cannot be read: {reason}") from None
+        raise StudyError(f"{path}: cannot be read: {why(error)}") from None
 
 
 @cache

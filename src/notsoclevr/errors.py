@@ -27,6 +27,11 @@ def describe(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
+def why(error: BaseException) -> str:
+    """Return why something failed, without the number and the path that an OSError adds to it."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def one_line(message: str) -> str:
     """Return a message as a line that a person can read, whatever a value in it holds.
 

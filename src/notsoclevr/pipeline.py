@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from notsoclevr import progress
 from notsoclevr.config import RESULTS, Config
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import StudyError, why
 
 LOGS = Path("outputs", "logs")  # what each training says
 EPOCH = re.compile(r"epoch (\d+)/(\d+)  .*(exact .*)")  # in a line of notsoclevr.progress
@@ -275,7 +275,7 @@ class _Trainings:
                     elif line.startswith("ERROR: "):
                         reason = reason or line.strip()
         except OSError as error:
-            return f"failed: {error.strerror or error}"
+            return f"failed: {why(error)}"
         finally:
             self._processes.pop(name, None)
         return f"failed: {said or reason or LOGS / f'{name}.log'}" if process.returncode else None

@@ -61,9 +61,9 @@ class Test:
         study: Where the rows are: a folder of studies/, "search" or "ramps".
         where: Which they are: columns to a value or a list of values, all of which must be there.
         column: What to look at. Never perfect counts as perfect after infinite time.
-        statistic: The statistic of the values of all those rows; "share" is the share of runs that are `reaching` a
-            value.
-        reaching: Only with "share": that value.
+        statistic: The statistic of the values of all those rows; "share" is the share of runs whose value is at least
+            `reaching`.
+        reaching: Only with "share": the least value that counts.
         within_epochs: Only with "test_exact_by_epoch", of which the best share counts: the best within so many epochs.
         operations_until: Only with "test_exact_by_epoch": a share. What counts are then the operations that training
             took until it reached that share, infinite if it never did.

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from notsoclevr.config import setting_names
-from notsoclevr.errors import StudyError
+from notsoclevr.errors import StudyError, why
 from notsoclevr.files import atomic_write
 from notsoclevr.splits import argument_names
 from notsoclevr.studies.spec import Study, Training, fingerprint, text
@@ -104,8 +104,7 @@ def load_csv(path: Path) -> tuple[list[str], list[Row]]:
         content = path.read_text("utf-8")
         lines = list(csv.reader(StringIO(content, newline=""), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StudyError(f"{path}: cannot be read: {reason}; {REMEDY}") from None
+        raise StudyError(f"{path}: cannot be read: {why(error)}; {REMEDY}") from None
     if not lines:
         raise StudyError(f"{path}: is empty; take it back from git, or remove it to begin anew")
     header, *lines = lines

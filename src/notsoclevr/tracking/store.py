@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "mlflow.db"
 NAME = "not-so-clevr-{}"  # of an experiment, and of a registered model
+DEFAULT = "0"  # the experiment that `mlflow run` uses where it is not told another
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
 PARENT = "mlflow.parentRunId"
@@ -132,8 +133,8 @@ def _create(database: Path) -> None:
     """Create the embedded store, unless it is there. It is put there whole: MLflow cannot open one that is half made.
 
     MLflow makes its tables in fifty steps. SQLite would wait for the disk after each, for three seconds of four; here
-    one wait at the end is enough. The experiment 0 that it makes keeps its artifacts below the working directory, which
-    may be one that DVC removes.
+    one wait at the end is enough. MLflow also makes an experiment whose artifacts go below the working directory: here
+    below the database, since the directory may be one that DVC removes.
     """
     import mlflow
     from sqlalchemy import Engine, event
@@ -180,8 +181,7 @@ class Store:
     def _close_abandoned(self) -> None:
         """Mark as killed the runs that are still running for processes of this host that are no more."""
         ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host()}'"
-        # `mlflow run` uses 0 where it is not told another
-        searched = ["0", *(each.experiment_id for each in self._experiments.values())]
+        searched = [DEFAULT, *(each.experiment_id for each in self._experiments.values())]
         for run in self._client.search_runs(searched, ours):
             if not is_alive(int(run.data.tags[PROCESS])):
                 self._client.set_terminated(run.info.run_id, "KILLED")
@@ -351,7 +351,7 @@ class Store:
     def find(self, experiment: str, digest: str) -> str | None:
         """Return the id of the newest finished run of these results, or None."""
         runs = self._client.search_runs(
-            ["0", self._experiment(experiment)],  # `mlflow run` uses 0 where it is not told another
+            [DEFAULT, self._experiment(experiment)],
             f"tags.`{DIGEST}` = '{digest}' and attributes.status = 'FINISHED'",
             max_results=1,
         )

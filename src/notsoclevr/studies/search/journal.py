@@ -87,7 +87,7 @@ class Journal:
     def report(self, trial: optuna.Trial, step: int, value: float) -> bool:
         """Keep what a training of a trial gave, and return whether the trial is to be pruned.
 
-        It is where it is worse at this step than half of those that finished in earlier rounds.
+        Pruned is a trial that is worse at this step than half of those that finished in earlier rounds.
 
         Args:
             trial: The trial.
