@@ -43,7 +43,7 @@ def section(reports: Path, searches: Loaded) -> list[str]:
     drawn = []
     if any(len(runs) for runs in kinds.values()):
         with atomic_write(reports / "figures" / "search.png") as path:
-            save_strips(path, kinds, "the validation positions", independent=False)
+            save_strips(path, kinds, "the validation positions", "all exact", independent=False)
         drawn = ["![Trials of the searches for recipes](figures/search.png)", ""]
     header = ["model", "trials", "pruned", "failed"]
     header += ["exact, first seed", "all seeds", "best again", "chosen", "at least", "GFLOP"]
@@ -54,8 +54,8 @@ def section(reports: Path, searches: Loaded) -> list[str]:
         "of both splits; *all seeds*: of those that got more seeds, how many do so with all of them; *best again*:",
         "trainings of the best trials with other seeds that do so; *chosen*: the trial whose recipe was chosen; *at",
         "least*: the mean of its shares on the two splits, with the seed where it is lowest; *GFLOP*: what a training",
-        "costs. A pruned trial was trained on the first split alone. In the picture, *perfect* are those of the trials",
-        "trained on a split that answer the positions they were trained on exactly too.",
+        "costs. A pruned trial was trained on the first split alone. In the picture, *all exact* are those of the",
+        "trials trained on a split that answer its training positions exactly too.",
         "",
         *drawn,
         *table(header, [_row(space, lines) for space, lines in searches], words=1),

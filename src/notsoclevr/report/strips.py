@@ -18,14 +18,25 @@ def strips(runs: pd.DataFrame | None) -> list[dict[str, Any]]:
         runs: Runs of the study `seeds`, none of which failed; they differ in model, split and seed.
 
     Returns:
-        Records with split and model, its entry; dots, places (across, down) in hundredths, across by how much of the
-        test set was answered exactly; words, the same in words; perfect, how many runs ended perfect, in words; share,
-        of those, and interval, its ends, both in hundredths. No record without the study, or before it has run.
+        Records with split, model, its entry, and name, what the strip is called; dots, places (across, down) in
+        hundredths, across by how much of the test set was answered exactly; words, the same in words; perfect, how many
+        runs ended perfect, in words; share, of those, and interval, its ends, both in hundredths. No record without the
+        study, or before it has run.
     """
     if runs is None:
         return []
-    alike = runs.assign(place=runs["model"].map([*MODELS].index)).groupby(["split", "place"])
-    return [_strip(own) for _, own in alike]
+    runs = runs.assign(place=runs["model"].map([*MODELS].index), name=names(runs))
+    return [_strip(own) | {"name": name} for (_, _, name), own in runs.groupby(["split", "place", "name"])]
+
+
+def names(runs: pd.DataFrame) -> pd.Series[str]:
+    """Return what runs of the study over seeds are called: the model, and that its seeds led to no recipe.
+
+    Args:
+        runs: With the variant `fresh` for seeds that never led to a change of the search.
+    """
+    titles = runs["model"].map(lambda model: MODELS[model].title)
+    return titles.where(runs["variant"] != "fresh", titles + ", fresh seeds")
 
 
 def _strip(runs: pd.DataFrame) -> dict[str, Any]:

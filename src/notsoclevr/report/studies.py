@@ -22,6 +22,7 @@ from notsoclevr.report import study_figures as figures
 from notsoclevr.report.comparison_figures import Painted, save_painted
 from notsoclevr.report.markdown import NONE, quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
+from notsoclevr.report.strips import names
 from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, metric_of, summarise
 from notsoclevr.studies.spec import BUDGET, Study, load_study
 from notsoclevr.tasks import METRICS
@@ -207,8 +208,8 @@ def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
 
 
 def _draw_seeds(path: Path, runs: pd.DataFrame, _: Loaded) -> None:
-    """Draw one line per model: its variants differ in their seeds alone."""
-    figures.save_strips(path, _kinds(runs, runs["model"].map(_title)))
+    """Draw one line per model, and one of its seeds that led to no recipe."""
+    figures.save_strips(path, _kinds(runs, names(runs)))
 
 
 def _draw_variants(path: Path, runs: pd.DataFrame, loaded: Loaded) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
@@ -24,19 +26,33 @@ from notsoclevr.splits import SPLITS
 from notsoclevr.studies.rows import is_perfect
 from notsoclevr.tasks import METRICS
 
+BESIDE = 1.03  # where the words beside a panel begin, in its widths
+SMALL: Mapping[str, Any] = {"fontsize": 8, "va": "center"}
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8)  # of the study `sample_efficiency`
+ENOUGH = 3  # seeds of which a median is drawn as a dot
+
 
 def save_strips(
-    path: Path, kinds: Mapping[str, pd.DataFrame], asked: str = "the test set", *, independent: bool = True
+    path: Path,
+    kinds: Mapping[str, pd.DataFrame],
+    asked: str = "the test set",
+    perfect: str = "perfect",
+    *,
+    independent: bool = True,
 ) -> None:
     """Write every run of a study as a dot: how much of its test set it ended exact on, one line per kind of run.
+
+    Where all runs of a split are above 90 %, its panel shows that part of the scale alone.
 
     Args:
         path: The picture.
         kinds: What to call a line, and its runs, none of which failed; each split has a panel.
         asked: What was asked in place of the test set.
+        perfect: What to call runs that were exact on all that they were trained on and asked.
         independent: One run says nothing of another, so that their share has an interval.
     """
-    splits = [split for split in SPLITS if any((runs["split"] == split).any() for runs in kinds.values())]
+    everything = pd.concat(kinds.values())
+    splits = [split for split in SPLITS if (everything["split"] == split).any()]
     figure = Figure(figsize=(3.4 + 3.4 * len(splits), 0.24 * len(kinds) + 0.9), layout="constrained")
     panels = figure.subplots(1, len(splits), sharey=True, squeeze=False)[0]
     for axes, split in zip(panels, splits, strict=True):
@@ -44,12 +60,16 @@ def save_strips(
             _strip(axes, place, runs[runs["split"] == split], independent)
             if place:
                 axes.axhline(place - 0.5, color="#e8e8e8", linewidth=0.6, zorder=0)
-        head = "perfect" + " (95 % interval)" * independent
-        axes.text(1.05, -0.95, head, fontsize=8, va="center", color=figures.INK)
+        head = perfect + " (95 % interval)" * independent
+        axes.text(BESIDE, -0.95, head, transform=axes.get_yaxis_transform(), **SMALL, color=figures.INK)
         axes.set_yticks(range(len(kinds)), list(kinds), fontsize=8)
-        axes.set(xlim=(-0.02, 1.02), ylim=(len(kinds) - 0.5, -0.5), xlabel=f"exact on {asked}")
-        axes.set_title(split, fontsize=10)
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        lowest = everything.loc[everything["split"] == split, "test_exact"].min()
+        zoomed = lowest > 0.9
+        low = min(lowest, 0.99) if zoomed else 0.0
+        margin = 0.02 * (1 - low)
+        axes.set(xlim=(low - margin, 1 + margin), ylim=(len(kinds) - 0.5, -0.5), xlabel=f"exact on {asked}")
+        axes.set_title(f"{split}, zoomed in" if zoomed else split, fontsize=10)
+        axes.xaxis.set_major_formatter(_in_percent)
         axes.xaxis.label.set_size(8)
         axes.tick_params(axis="x", labelsize=8)
         axes.tick_params(axis="y", length=0)
@@ -69,7 +89,7 @@ def _strip(axes: Axes, place: int, runs: pd.DataFrame, independent: bool) -> Non
     count, of = int(perfect.sum()), len(runs)
     colour = figures.RIGHT if count == of else figures.INK
     said = success(count, of) if independent else f"{count} of {of}"
-    axes.text(1.05, place, said, color=colour, fontsize=8, va="center")
+    axes.text(BESIDE, place, said, transform=axes.get_yaxis_transform(), **SMALL, color=colour)
 
 
 def save_shares(path: Path, runs: pd.DataFrame) -> None:
@@ -89,12 +109,13 @@ def save_shares(path: Path, runs: pd.DataFrame) -> None:
     for axes, (task, own) in zip(grid.flat, panels, strict=True):
         for model, alike in own.groupby("model", sort=False):
             exact = alike.groupby("share")["test_exact"].agg(["median", "min", "max"])
+            exact = exact.reindex(exact.index.union(SHARES))  # no line across shares that have not run
             entry = MODELS[model]
             axes.plot(exact.index, exact["median"], ".-", color=entry.colour, label=entry.title, linewidth=1.5)
             axes.fill_between(exact.index, exact["min"], exact["max"], color=entry.colour, alpha=0.15, linewidth=0)
         axes.set(xscale="log", xlim=(0.008, 1), ylim=(-0.03, 1.03), xlabel="share of the canvas trained on")
         axes.set_title(task, fontsize=10)
-        axes.set_xticks((0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.8))
+        axes.set_xticks(SHARES)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", labelsize=7)
@@ -110,7 +131,7 @@ def save_costs(path: Path, runs: pd.DataFrame) -> None:
     """Write what it costs to be right: each metric that was published of a task against the operations of training.
 
     Where all networks end close to 100 %, as on the uniform split, the scale is stretched there. A dotted line is what
-    the paper published of a baseline.
+    the paper published of a baseline. Where fewer than three seeds have run, there is a cross, and no line.
 
     Args:
         path: The picture.
@@ -127,22 +148,27 @@ def save_costs(path: Path, runs: pd.DataFrame) -> None:
             axes = grid[i, j]
             _costs(axes, runs[(runs["split"] == split) & (runs["task"] == task)], name)
             axes.set_title(f"{task}, {split}: {METRICS[name].label}", fontsize=9)
-        if split in stretched:
-            for axes in grid[i]:
+            if split in stretched:
                 _stretch(axes)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("on the test set")
+        grid[i, 0].set_ylabel("on the test set" + ", scale stretched" * (split in stretched))
     for axes in grid[-1]:
         axes.set_xlabel("cost of training, operations")
     for axes in grid[0]:
         axes.legend(frameon=False, fontsize=7)
-    said = [
-        "Median of the seeds, with the lowest and the highest",
-        "a ring: all 3,136 examples exact with every seed",
-        "dotted: the baseline in the paper",
-        *(f"{split}: the scale is stretched" for split in stretched),
-    ]
-    figure.suptitle("; ".join(said), fontsize=10)
+    signs = {
+        "median of the seeds": {"linestyle": "-", "marker": "."},
+        "lowest to highest": {"linestyle": "-", "linewidth": 8, "alpha": 0.25},
+        "all 3,136 examples exact with every seed": {
+            "linestyle": "",
+            "marker": "o",
+            "markersize": 8,
+            "fillstyle": "none",
+        },
+        f"fewer than {ENOUGH} seeds": {"linestyle": "", "marker": "x"},
+        "the baseline in the paper": {"linestyle": ":"},
+    }
+    handles = [Line2D([], [], color=figures.INK, label=label, **style) for label, style in signs.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(signs), frameon=False, fontsize=8)
     figures.save(figure, path)
 
 
@@ -150,10 +176,12 @@ def _costs(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
     for model, alike in runs.assign(perfect=is_perfect(runs)).groupby("model", sort=False):
         entry = MODELS[model]
         budgets = alike.groupby("training_operations")
-        ends, perfect = budgets[f"test_{metric}"].agg(["median", "min", "max"]), budgets["perfect"].all()
+        ends, perfect = budgets[f"test_{metric}"].agg(["median", "min", "max", "size"]), budgets["perfect"].all()
+        few, ends = ends[ends["size"] < ENOUGH], ends[ends["size"] >= ENOUGH]
+        axes.plot(few.index, few["median"], "x", color=entry.colour, markersize=5)
         axes.plot(ends.index, ends["median"], ".-", color=entry.colour, label=entry.title, linewidth=1.5)
         axes.fill_between(ends.index, ends["min"], ends["max"], color=entry.colour, alpha=0.15, linewidth=0)
-        there = ends.loc[perfect, "median"]
+        there = ends.loc[perfect[ends.index], "median"]
         axes.plot(there.index, there, "o", color=entry.colour, markersize=8, fillstyle="none")
         paper = published(model, alike["split"].iloc[0]).paper_test
         if paper is not None and not entry.coordinates and paper_metric(model) is METRICS[metric]:
@@ -170,4 +198,9 @@ def _stretch(axes: Axes) -> None:
         functions=(lambda share: -np.log10(1 + least - share), lambda height: 1 + least - 10.0**-height),
     )
     axes.set(ylim=(-0.1, 1 + least / 3), yticks=(0, 0.5, 0.9, 0.99, 0.999, 1))
-    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+    axes.yaxis.set_major_formatter(_in_percent)
+
+
+def _in_percent(share: float, _: int) -> str:
+    """Return the label of a tick, with as many digits as it needs."""
+    return f"{100 * share:.3g} %"
