@@ -54,7 +54,7 @@ def draw_crops(number, seed):
 
 def coordinates_of_the_whole(firsts):
     """Cut each crop's part (number, 48, 64, 2) out of the coordinates of the whole image."""
-    whole = keras.ops.convert_to_numpy(coordinate_grid(WHOLE))[0]
+    whole = keras.ops.convert_to_numpy(coordinate_grid(WHOLE, data_format="channels_last"))[0]
     return np.stack([whole[row : row + CROP[0], column : column + CROP[1]] for row, column in firsts])
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 ORDERS = ("ij", "xy")
@@ -34,6 +35,13 @@ def check_radius(radius: bool) -> bool:
     if not isinstance(radius, bool):
         raise ValueError(f"`radius` must be True or False. Received: radius={radius!r}")
     return radius
+
+
+def check_data_format(data_format: str | None) -> str:
+    """Return `data_format`, Keras's setting for None, or raise a ValueError that says what it takes."""
+    if data_format is not None and data_format not in DATA_FORMATS:
+        raise ValueError(f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}")
+    return data_format or str(keras.config.image_data_format())
 
 
 def check_floating(tensor: Any, argument: str, layer_name: str) -> None:
@@ -55,7 +63,7 @@ def coordinate_grid(
     spatial_shape: Sequence[Any],
     radius: bool = False,
     order: str = "ij",
-    data_format: str = "channels_last",
+    data_format: str | None = None,
     dtype: str = "float32",
 ) -> Any:
     """Make the coordinate channels of one example.
@@ -69,17 +77,30 @@ def coordinate_grid(
         radius: Whether to append the distance from the centre, the root of the sum of the squared
             coordinates.
         order: `"ij"` from the first axis to the last, `"xy"` from the last to the first.
-        data_format: `"channels_last"` or `"channels_first"`.
-        dtype: The dtype of the result.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        dtype: The dtype of the result, a floating-point one.
 
     Returns:
         A tensor (1, *spatial_shape, d) or (1, d, *spatial_shape), d = rank + 1 with the radius, else rank.
+
+    Raises:
+        ValueError: for a `spatial_shape` without a length or with one that is None, a `radius` that is no boolean, an
+            unknown `order` or `data_format`, a `dtype` that is not floating-point.
 
     Example:
     >>> ops.convert_to_numpy(coordinate_grid((2, 3))[0, :, :, 1])
     array([[-1.,  0.,  1.],
            [-1.,  0.,  1.]], dtype=float32)
     """
+    if not np.iterable(spatial_shape) or len(spatial_shape) == 0 or any(n is None for n in spatial_shape):
+        raise ValueError(
+            f"`spatial_shape` must be a sequence of lengths, one per axis. Received: spatial_shape={spatial_shape!r}"
+        )
+    check_radius(radius)
+    check_order(order)
+    data_format = check_data_format(data_format)
+    if "float" not in keras.backend.standardize_dtype(dtype):
+        raise ValueError(f"`dtype` must be floating-point. Received: dtype={dtype!r}")
     # (2 i - (n - 1)) / (n - 1): numerator and denominator are exact, so a single rounding is left, both ends
     # are exactly -1 and 1, the middle is exactly 0, and n = 1 gives 0 / 1.
     axes = [
@@ -221,9 +242,7 @@ class AddCoords(TakesCoordinates):
         super().__init__(**kwargs)
         self.radius = check_radius(radius)
         self.order = check_order(order)
-        self.data_format = data_format or keras.config.image_data_format()
-        if self.data_format not in DATA_FORMATS:
-            raise ValueError(f"`data_format` must be one of {DATA_FORMATS}. Received: data_format={data_format!r}")
+        self.data_format = check_data_format(data_format)
         self.input_spec = keras.InputSpec(min_ndim=3, max_ndim=5)
         self.supports_masking = True  # what follows in a sequence may need it
         self.built = True

@@ -27,10 +27,11 @@ def convert_model(
     in wrappers such as `TimeDistributed` included. Coordinate weights are zero, so the outputs are the same
     until they are trained. All other layers are kept as they are: other convolutions, subclasses of these,
     CoordConv layers that are there already, and what a custom layer holds inside, or a wrapper with a `from_config` of
-    its own. What `keras.models.clone_model` cannot copy cannot be converted.
+    its own. What `keras.models.clone_model` cannot copy cannot be converted. A model of a class of your own becomes a
+    plain functional or sequential one.
 
     Args:
-        model: A built functional or sequential model. It is left as it is.
+        model: A built functional or sequential model, without a `call` of its own. It is left as it is.
         layers: Names of the convolutions to replace; of one in a wrapper, its own. Defaults to all of them.
         radius: As of the layers.
         order: As of the layers.
@@ -41,8 +42,9 @@ def convert_model(
         coordinate weights are frozen too.
 
     Raises:
-        ValueError: if `model` is not built or neither functional nor sequential, if one of `layers` is no
-            convolution of it, or if `coord_kernel_size` does not fit one of those that are replaced.
+        ValueError: if `model` is not built or neither functional nor sequential, if it or a model in it has a `call` of
+            its own, if a layer cannot be copied, if there is nothing to replace, if one of `layers` is no convolution
+            of it, or if `coord_kernel_size` does not fit one of those that are replaced.
 
     Example:
     >>> model = keras.Sequential([keras.Input((32, 48, 3)), keras.layers.Conv2D(8, 3)])
@@ -58,43 +60,70 @@ def convert_model(
     names = None if layers is None else {*layers}
     arguments = {"radius": radius, "order": order, "coord_kernel_size": coord_kernel_size}
     clones: dict[int, keras.layers.Layer] = {}  # by the layer: one that is shared stays so
-    replaced = set()
+    pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
+    convolutions: set[str] = set()
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         if id(layer) not in clones:
-            clones[id(layer)] = make(layer)
+            if isinstance(layer, keras.Model) and hasattr(layer, "outputs"):  # not a subclassed one
+                clones[id(layer)] = clone_all(layer)
+            else:
+                clones[id(layer)] = make(layer)
+                pairs.append((layer, clones[id(layer)]))
         return clones[id(layer)]
 
     def make(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if type(layer) in _STAND_INS and (names is None or layer.name in names):
-            replaced.add(layer.name)
-            return _STAND_INS[type(layer)]._like(layer, **arguments)
-        if isinstance(layer, keras.Model) and hasattr(layer, "outputs"):  # not a subclassed one
-            return clone_all(layer)
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.Wrapper) and "from_config" not in vars(type(layer)):
-            return type(layer)(**{**config, "layer": clone(layer.layer)})
-        return type(layer).from_config(config)
+        if type(layer) in _STAND_INS:
+            convolutions.add(layer.name)
+            if names is None or layer.name in names:
+                return _STAND_INS[type(layer)]._like(layer, **arguments)
+        inner = {"layer": clone(layer.layer)} if _takes_its_layer(layer) else {}
+        try:
+            config = layer.get_config()
+            return type(layer)(**{**config, **inner}) if inner else type(layer).from_config(config)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise ValueError(
+                f"Layer '{layer.name}' of class {type(layer).__name__} cannot be copied from its config; "
+                "keras.models.clone_model cannot copy it either"
+            ) from error
 
     def clone_all(model: keras.Model) -> keras.Model:
         # Keras 3.9 and later would compile the clone, and cannot where a loss or a metric is not registered.
         compiled, model.compiled = model.compiled, False
         try:
-            return keras.models.clone_model(model, clone_function=clone)
+            new = keras.models.clone_model(model, clone_function=clone)
         finally:
             model.compiled = compiled
+        if type(model).call is not type(new).call:
+            raise ValueError(
+                f"`model` must have no `call` of its own, nor a model in it. Received: model '{model.name}' of class "
+                f"{type(model).__name__}, whose copy is a {type(new).__name__}"
+            )
+        return new
 
     converted = clone_all(model)
-    if unknown := sorted(map(str, (names or set()) - replaced)):
+    if names is None and not convolutions:
         raise ValueError(
-            "`layers` must name convolutions of `model`, of a Keras class itself and not of a subclass. "
-            f"Received: {', '.join(unknown)}"
+            "`model` must have a convolution to replace, of a Keras class itself and not of a subclass. "
+            f"Received: model={model}, which has none"
         )
-    copy_weights(model, converted)
+    if unknown := sorted(map(str, (names or set()) - convolutions)):
+        raise ValueError(
+            "`layers` must name convolutions of `model`, of a Keras class itself and not of a subclass: "
+            f"{', '.join(sorted(convolutions)) or 'it has none'}. Received: {', '.join(unknown)}"
+        )
+    for layer, new in pairs:
+        if new.built:  # else its wrapper has made another one
+            copy_weights(layer, new)
     for layer in converted._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with what it derives from its weights
     return converted
+
+
+def _takes_its_layer(layer: keras.layers.Layer) -> bool:
+    """Return whether `layer` is a wrapper without a `from_config` of its own, be it inherited."""
+    return getattr(type(layer).from_config, "__func__", None) is keras.layers.Wrapper.from_config.__func__
 
 
 def load_concatenated_kernel(layer: keras.layers.Layer, kernel: Any, bias: Any = None, order: str = "ij") -> None:

@@ -16,8 +16,9 @@ What the layers share:
 - With `groups`, every group sees all coordinates. A concatenation would hold them g times, after each group's
   inputs: a kernel (*kernel_size, c / g + d, c').
 - Both kernels are cut from one draw of the concatenated kernel. Their variance is that of a plain
-  convolution over c + d channels, and a seeded initializer gives the very weights that one would have. Where
-  the initializer is a constant kernel (fixed filters), `coord_kernel` begins at 0.
+  convolution over c + d channels, and a seeded initializer gives the very weights that one would have.
+  `coord_kernel_initializer` draws `coord_kernel` on its own. Where `kernel_initializer` is a constant kernel
+  (fixed filters), it is "zeros".
 - `coord_kernel_size` makes the coordinate filter smaller (the paper's footnote 2: 1). It lies in the middle
   of the kernel's window, or at the window's end, the present, where padding is "causal": the function of a
   whole coordinate kernel that is 0 elsewhere. Being a filter of its own, it is drawn on its own.
@@ -26,7 +27,6 @@ What the layers share:
 - LoRA (`enable_lora`, `lora_rank`) acts on `kernel`; `coord_kernel` stays trainable.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -46,6 +46,9 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
         axis: The axis of the kernel that is cut.
         others: The length of the other part on that axis.
         last: Whether the part wanted is the last.
+
+    Returns:
+        The initializer, which raises a ValueError if the whole that it is given is of another shape.
     """
 
     def draw(shape: Sequence[int], dtype: Any = None) -> Any:
@@ -54,6 +57,11 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
         first_length = others if last else shape[axis]
         # Cast, as Keras does what any other initializer gives: a function may draw with NumPy, in float64.
         drawn = ops.cast(initializer(tuple(whole), dtype=dtype), dtype or keras.config.floatx())
+        if tuple(drawn.shape) != tuple(whole):
+            raise ValueError(
+                f"`kernel_initializer` must draw kernel and coordinate kernel as one array of shape {tuple(whole)}, "
+                f"unless there is a `coord_kernel_initializer`. Received: an array of shape {tuple(drawn.shape)}"
+            )
         return ops.split(drawn, [first_length], axis=axis)[int(last)]
 
     return draw
@@ -62,23 +70,32 @@ def _part_of_one_draw(initializer: Callable[..., Any], axis: int, others: int, l
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Copy the weights of `source` to `target`, and which are frozen.
 
-    Coordinate kernels that `source` does not have become zeros.
+    Coordinate kernels that `source` does not have are left as they are.
 
     Args:
-        source: A built layer or model.
-        target: The same, built, with some of its convolutions replaced by CoordConv layers.
+        source: A built layer.
+        target: The same, built, with the convolutions that it holds replaced by CoordConv layers.
+
+    Raises:
+        ValueError: if `target` has other weights.
     """
-    weights = iter(source.weights)
-    weight: Any = next(weights, None)
+    weights: list[Any] = source.weights
+    copies: list[Any] = []
     for new in target.weights:
-        if new.name == "coord_kernel" and (weight is None or weight.name != "coord_kernel"):
-            new.assign(ops.zeros(new.shape))
-            continue
+        is_added = new.name == "coord_kernel" and [each.name for each in weights[len(copies) :][:1]] != ["coord_kernel"]
+        if not is_added:
+            copies.append(new)
+    shapes = [[tuple(each.shape) for each in own] for own in (weights, copies)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"Layer '{source.name}' of class {type(source).__name__} cannot be copied: its weights have the shapes "
+            f"{shapes[0]}, those of a layer made from its config {shapes[1]}"
+        )
+    for weight, new in zip(weights, copies, strict=True):
         # A copy: JAX would share the array, and a training step deletes those it starts from.
         new.assign(ops.copy(weight))
         if weight.trainable != new.trainable:
             new.trainable = weight.trainable
-        weight = next(weights, None)
 
 
 class _CoordConv(TakesCoordinates):
@@ -89,7 +106,6 @@ class _CoordConv(TakesCoordinates):
     _channel_axis = -2
 
     kernel_initializer: Any
-    _stands_in = False  # for a layer that had no coordinates: its coordinate kernel is not drawn
 
     def __init__(
         self,
@@ -99,13 +115,17 @@ class _CoordConv(TakesCoordinates):
         radius: bool = False,
         order: str = "ij",
         coord_kernel_size: int | Sequence[int] | None = None,
+        coord_kernel_initializer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(filters, kernel_size, *args, **kwargs)
         self.radius = check_radius(radius)
         self.order = check_order(order)
         self.coord_kernel_size = self._check_coord_kernel_size(coord_kernel_size)
+        self.coord_kernel_initializer = keras.initializers.get(coord_kernel_initializer)
         self.input_spec = keras.InputSpec(ndim=self.rank + 2)
+
+    _why_smallest = ""
 
     def _smallest_coord_kernel(self) -> tuple[int, ...]:
         return (1,) * int(self.rank)
@@ -116,15 +136,14 @@ class _CoordConv(TakesCoordinates):
         sizes = tuple(size) if isinstance(size, tuple | list) else (size,) * self.rank
         smallest, largest = self._smallest_coord_kernel(), self.kernel_size
         if len(sizes) != self.rank or not all(
-            isinstance(n, int) and not isinstance(n, bool) and low <= n <= high
+            isinstance(n, int | np.integer) and not isinstance(n, bool) and low <= n <= high
             for n, low, high in zip(sizes, smallest, largest, strict=True)
         ):
-            lowest = f"`strides`, {smallest}," if isinstance(self, keras.layers.Conv2DTranspose) else f"{smallest}"
             raise ValueError(
                 f"`coord_kernel_size` of layer '{self.name}' must be None, an integer or one per axis, "
-                f"from {lowest} to `kernel_size`, {largest}. Received: coord_kernel_size={size!r}"
+                f"from {smallest}{self._why_smallest} to `kernel_size`, {largest}. Received: coord_kernel_size={size!r}"
             )
-        return sizes
+        return tuple(map(int, sizes))
 
     @classmethod
     def from_conv(
@@ -175,12 +194,11 @@ class _CoordConv(TakesCoordinates):
     def _like(cls, layer: keras.layers.Layer, **arguments: Any) -> Self:
         """Return a layer that is not built, with the arguments of `layer` and these, and coordinate weights of zero."""
         config = layer.get_config()
-        # Keras has no config of a function that is not registered.
-        functions = {name: getattr(layer, name) for name in config if inspect.isfunction(getattr(layer, name, None))}
+        # Keras makes nothing from the config of a function or an object that is not registered.
+        own = {name: getattr(layer, name, None) for name in config}
+        own = {name: each for name, each in own.items() if callable(each) and not isinstance(each, keras.layers.Layer)}
         # Not from_config, which makes a TypeError of any error.
-        new = cls(**{**config, **functions, **arguments})
-        new._stands_in = True
-        return new
+        return cls(**{**config, **own, "coord_kernel_initializer": "zeros", **arguments})
 
     def _shape_of(self, channels: int) -> tuple[int | None, ...]:
         """Return the shape of an input with `channels`, everything else unknown."""
@@ -193,9 +211,10 @@ class _CoordConv(TakesCoordinates):
         given, axis = self.kernel_initializer, self._channel_axis
         initializer = given or keras.initializers.GlorotUniform()  # which is what None means to Keras
         channels = coordinate_channels(self.rank, self.radius)
-        # An initializer may know one shape only, that of its kernel: fixed filters, or what a replaced layer had.
-        zeros = self._stands_in or np.ndim(getattr(initializer, "value", 0)) > 0
-        whole = self.coord_kernel_size is None and not zeros
+        own = self.coord_kernel_initializer
+        if own is None and np.ndim(getattr(initializer, "value", 0)) > 0:
+            own = keras.initializers.Zeros()  # fixed filters: there is no more of them
+        whole = own is None and self.coord_kernel_size is None
         if whole:
             self.kernel_initializer = _part_of_one_draw(initializer, axis, channels, last=False)
         try:
@@ -206,11 +225,11 @@ class _CoordConv(TakesCoordinates):
         shape = [*(self.coord_kernel_size or self.kernel_size), *self.kernel.shape[-2:]]
         shape[axis] = channels
         if whole:
-            initializer = _part_of_one_draw(initializer, axis, self.kernel.shape[axis], last=True)
+            own = _part_of_one_draw(initializer, axis, self.kernel.shape[axis], last=True)
         self.coord_kernel = self.add_weight(
             name="coord_kernel",
             shape=tuple(shape),
-            initializer="zeros" if zeros else initializer,
+            initializer=own or initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
@@ -246,6 +265,7 @@ class _CoordConv(TakesCoordinates):
             "radius": self.radius,
             "order": self.order,
             "coord_kernel_size": self.coord_kernel_size,
+            "coord_kernel_initializer": keras.initializers.serialize(self.coord_kernel_initializer),
         }
         return {**super().get_config(), **config}
 
@@ -317,6 +337,8 @@ class CoordConv1D(_CoordConvForward, keras.layers.Conv1D):  # type: ignore[misc]
         order: `"ij"` or `"xy"`: the same for a single axis.
         coord_kernel_size: Integer from 1 to `kernel_size`, the size of the coordinate filter, which lies in
             the middle of the window, or at its end where `padding="causal"`. Defaults to `kernel_size`.
+        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone. Defaults to one draw
+            of both.
         **kwargs: As of `keras.layers.Conv1D`.
 
     Call arguments:
@@ -369,6 +391,8 @@ class CoordConv2D(_CoordConvForward, keras.layers.Conv2D):  # type: ignore[misc]
         order: `"ij"` for (row, column), `"xy"` for (column, row), as in the paper.
         coord_kernel_size: Integer or two integers from 1 to `kernel_size`, the size of the coordinate filter,
             which lies in the middle of the window. Defaults to `kernel_size`.
+        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone: `"zeros"` begins as the
+            convolution without coordinates. Defaults to one draw of both.
         **kwargs: As of `keras.layers.Conv2D`.
 
     Call arguments:
@@ -415,6 +439,8 @@ class CoordConv3D(_CoordConvForward, keras.layers.Conv3D):  # type: ignore[misc]
         order: `"ij"` for the first axis first, `"xy"` for the last axis first.
         coord_kernel_size: Integer or three integers from 1 to `kernel_size`, the size of the coordinate
             filter, which lies in the middle of the window. Defaults to `kernel_size`.
+        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone. Defaults to one draw
+            of both.
         **kwargs: As of `keras.layers.Conv3D`.
 
     Call arguments:
@@ -463,7 +489,10 @@ class CoordConv2DTranspose(_CoordConv, keras.layers.Conv2DTranspose):  # type: i
         order: `"ij"` for (row, column), `"xy"` for (column, row), as in the paper.
         coord_kernel_size: Integer or two integers, the size of the coordinate filter, which lies in the
             middle of the window: from `strides`, since a filter smaller than the stride would leave some
-            output pixels without coordinates, to `kernel_size`, the default.
+            output pixels without coordinates, to `kernel_size`, the default. Where `kernel_size` is below `strides`,
+            it is the one size allowed.
+        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone. Defaults to one draw
+            of both.
         **kwargs: As of `keras.layers.Conv2DTranspose`.
 
     Call arguments:
@@ -493,6 +522,7 @@ class CoordConv2DTranspose(_CoordConv, keras.layers.Conv2DTranspose):  # type: i
 
     _stands_in_for = keras.layers.Conv2DTranspose
     _channel_axis = -1
+    _why_smallest = " (`strides`, or `kernel_size` where that is smaller)"
 
     def _smallest_coord_kernel(self) -> tuple[int, ...]:
         return tuple(min(s, k) for s, k in zip(self.strides, self.kernel_size, strict=True))

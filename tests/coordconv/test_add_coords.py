@@ -140,6 +140,32 @@ def test_refuses_arguments(arguments, message):
         AddCoords(**arguments)
 
 
+@pytest.mark.parametrize(
+    "shape, arguments, message",
+    [
+        (5, {}, "`spatial_shape` must be a sequence of lengths, one per axis. Received: spatial_shape=5"),
+        ((), {}, r"`spatial_shape` must be .* Received: spatial_shape=\(\)"),
+        ((None, 4), {}, r"`spatial_shape` must be .* Received: spatial_shape=\(None, 4\)"),
+        ((3, 4), {"radius": "no"}, "`radius` must be True or False. Received: radius='no'"),
+        ((3, 4), {"order": "yx"}, "`order` must be one of"),
+        ((3, 4), {"data_format": "NCHW"}, "`data_format` must be one of"),
+        ((3, 4), {"dtype": "int32"}, "`dtype` must be floating-point. Received: dtype='int32'"),
+    ],
+)
+def test_grid_refuses_arguments(shape, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        coordinate_grid(shape, **arguments)
+
+
+def test_grid_has_the_data_format_of_the_layers():
+    before = keras.config.image_data_format()
+    try:
+        keras.config.set_image_data_format("channels_first")
+        assert tuple(coordinate_grid((3, 4)).shape) == (1, 2, 3, 4)
+    finally:
+        keras.config.set_image_data_format(before)
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5, 6, 7)])
 def test_refuses_wrong_rank(shape):
     with pytest.raises(ValueError, match=r"expected m.._ndim=., found ndim="):

@@ -117,8 +117,17 @@ def double(x):
     return 2 * x
 
 
+class OwnRegularizer(keras.regularizers.Regularizer):
+    def __call__(self, weights):
+        return ops.sum(weights)
+
+    def get_config(self):
+        return {}
+
+
 def test_from_conv_takes_functions_that_keras_does_not_know():
-    conv = layers.Conv2D(3, 2, activation=double, bias_initializer=lambda shape, dtype: ops.ones(shape, dtype))
+    ones = lambda shape, dtype: ops.ones(shape, dtype)  # noqa: E731
+    conv = layers.Conv2D(3, 2, activation=double, bias_initializer=ones, kernel_regularizer=OwnRegularizer())
     conv.build((None, None, None, 2))
     inputs = normal(2, 9, 6, 2)
     assert_same(CoordConv2D.from_conv(conv)(inputs), conv(inputs))
@@ -246,6 +255,7 @@ class SubclassedModel(keras.Model):
         return self.conv(inputs)
 
 
+@keras.saving.register_keras_serializable("tests")
 def fixed_filters(shape, dtype=None):
     assert shape == (3, 3, 2, 4)
     return np.arange(72.0).reshape(shape)
@@ -258,10 +268,11 @@ def test_convert_model_takes_any_initializer(initializer, coord_kernel_size, tmp
     converted = convert_model(model, coord_kernel_size=coord_kernel_size)
     images = normal(2, 9, 6, 2)
     assert_same(converted(images), model(images))
+    assert_same(convert_model(converted, layers=[])(images), model(images))
     assert_same(CoordConv2D.from_conv(model.layers[0])(images), model(images))
-    if not callable(initializer) or isinstance(initializer, keras.initializers.Initializer):
-        converted.save(tmp_path / "model.keras")
-        assert_same(keras.models.load_model(tmp_path / "model.keras")(images), model(images))
+    converted.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert_same(loaded(images), model(images))
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -282,6 +293,76 @@ def test_convert_model_keeps_a_wrapper_that_makes_its_own_layer():
     assert type(converted.layers[1].layer) is layers.Conv2D
     images = normal(2, 9, 6, 2)
     assert_same(converted(images), model(images))
+
+
+class OfDoubled(Doubled):
+    pass
+
+
+def test_convert_model_keeps_a_wrapper_that_inherits_how_it_is_made():
+    model = keras.Sequential([keras.Input((9, 6, 2)), OfDoubled(layers.Conv2D(3, 1)), layers.Conv2D(3, 1)])
+    converted = convert_model(model)
+    assert [type(layer) for layer in converted.layers] == [OfDoubled, CoordConv2D]
+    assert type(converted.layers[0].layer) is layers.Conv2D
+    images = normal(2, 9, 6, 2)
+    assert_same(converted(images), model(images))
+
+
+class WithMore(keras.Model):
+    """A functional model with weights and a layer outside its graph."""
+
+    def __init__(self):
+        inputs = keras.Input((9, 6, 2))
+        super().__init__(inputs, layers.Conv2D(2, 1)(inputs))
+        self.scale = self.add_weight(shape=(1, 1, 2, 2), initializer="ones")
+        self.auxiliary = layers.Conv2D(2, 1)
+        self.auxiliary.build((None, 9, 6, 2))
+
+
+def test_convert_model_gives_each_layer_its_own_weights():
+    model = keras.Sequential([keras.Input((9, 6, 2)), WithMore(), layers.Conv2D(2, 1)])
+    with_random_weights(model)
+    images = normal(2, 9, 6, 2)
+    assert_same(convert_model(model)(images), model(images))
+
+
+class Twice(keras.Model):
+    def __init__(self):
+        inputs = keras.Input((9, 6, 2))
+        super().__init__(inputs, layers.Conv2D(2, 1)(inputs), name="twice")
+
+    def call(self, inputs, training=None, mask=None):
+        return 2 * super().call(inputs, training, mask)
+
+
+class Unsaid(layers.Layer):
+    """A layer whose config does not say what weights it has."""
+
+    def __init__(self, length=0, **kwargs):
+        super().__init__(**kwargs)
+        self.length = length
+
+    def get_config(self):
+        return {"name": self.name}
+
+    def build(self, input_shape):
+        self.weight = self.add_weight(shape=(self.length,))
+
+    def call(self, inputs):
+        return inputs
+
+
+def test_convert_model_refuses_what_would_compute_something_else():
+    for model in (Twice(), keras.Sequential([keras.Input((9, 6, 2)), Twice(), layers.Conv2D(2, 1)])):
+        with pytest.raises(ValueError, match=r"`model` must have no `call` .* Received: model 'twice' of class Twice"):
+            convert_model(model)
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(2, 1), Unsaid(1, name="unsaid")])
+    with pytest.raises(ValueError, match=r"'unsaid' of class Unsaid cannot be copied: .* \[\(1,\)\], .* \[\(0,\)\]"):
+        convert_model(model)
+    unregistered = layers.Dense(2, activation=lambda x: x + 1, name="dense")
+    model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(2, 1), unregistered])
+    with pytest.raises(ValueError, match="Layer 'dense' of class Dense cannot be copied from its config"):
+        convert_model(model)
 
 
 class Copied(layers.Wrapper):
@@ -319,10 +400,14 @@ def test_convert_model_refuses():
         ):
             convert_model(no_model)
     model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(3, 1), layers.Flatten(name="flatten")])
-    with pytest.raises(
-        ValueError, match=r"`layers` must name convolutions of `model`, .* not of a subclass. Received: flatten, none"
-    ):
+    name = model.layers[0].name
+    with pytest.raises(ValueError, match=rf"`layers` must name .* not of a subclass: {name}. Received: flatten, none"):
         convert_model(model, layers={"none", "flatten"})
+    converted = convert_model(model)
+    with pytest.raises(ValueError, match=rf"not of a subclass: it has none. Received: {name}"):
+        convert_model(converted, layers=[name])
+    with pytest.raises(ValueError, match=r"`model` must have a convolution to replace, .* which has none"):
+        convert_model(converted)
     with pytest.raises(ValueError, match=r"`layers` must name convolutions of `model`, .* Received: <Conv2D"):
         convert_model(model, layers=model.layers[:1])
     with pytest.raises(ValueError, match=r"`layers` must be a list of names. Received: layers='conv'"):

@@ -225,6 +225,30 @@ def test_is_drawn_by_any_function_that_keras_takes(layer_class, coord_kernel_siz
 
 
 @every_layer
+@pytest.mark.parametrize("coord_kernel_size", [None, 2])
+def test_coordinate_weights_may_be_drawn_by_themselves(layer_class, coord_kernel_size):
+    draw = keras.initializers.GlorotUniform(seed=1)
+    arguments = {"kernel_initializer": draw, "coord_kernel_size": coord_kernel_size}
+    layer = layer_class(4, 3, coord_kernel_initializer="ones", **arguments)
+    plain = LAYERS[layer_class](4, 3, kernel_initializer=draw)
+    for each in (layer, plain):
+        each.build((None, *SHAPES[layer_class], 3))
+    np.testing.assert_array_equal(numpy(layer.kernel), numpy(plain.kernel))
+    np.testing.assert_array_equal(numpy(layer.coord_kernel), np.ones(layer.coord_kernel.shape))
+
+
+def test_an_initializer_of_one_shape_is_told_what_to_do():
+    kernel = normal(3, 3, 2, 4)
+    layer = CoordConv2D(4, 3, kernel_initializer=lambda shape, dtype=None: kernel)
+    with pytest.raises(ValueError, match=r"one array of shape \(3, 3, 4, 4\), unless .* of shape \(3, 3, 2, 4\)"):
+        layer.build((None, 9, 6, 2))
+    layer = CoordConv2D(4, 3, kernel_initializer=keras.initializers.Constant(kernel))
+    layer.build((None, 9, 6, 2))
+    np.testing.assert_array_equal(numpy(layer.kernel), kernel)
+    assert not np.any(numpy(layer.coord_kernel))
+
+
+@every_layer
 def test_zero_coordinate_weights_make_a_plain_convolution(layer_class):
     inputs = normal(2, *SHAPES[layer_class], 3)
     layer = with_random_weights(layer_class(4, KERNELS[layer_class], radius=True), inputs)
@@ -376,6 +400,7 @@ def test_get_config_is_the_inverse_of_init(layer_class):
     }
     objects = {
         "kernel_initializer": keras.initializers.HeNormal(seed=3),
+        "coord_kernel_initializer": keras.initializers.Zeros(),
         "bias_initializer": keras.initializers.Ones(),
         "kernel_regularizer": keras.regularizers.L2(0.1),
         "bias_regularizer": keras.regularizers.L1(0.1),
@@ -499,6 +524,15 @@ def test_refuses_a_coord_kernel_size_that_does_not_fit(layer_class, arguments):
         ValueError, match=r"`coord_kernel_size` of layer '.*' must be None, an .* Received: coord_kernel_size="
     ):
         layer_class(4, 3, **arguments)
+
+
+def test_a_coord_kernel_size_may_be_of_numpy():
+    assert CoordConv2D(4, 3, coord_kernel_size=np.int64(1)).get_config()["coord_kernel_size"] == (1, 1)
+
+
+def test_the_smallest_coord_kernel_of_a_transposed_convolution_is_named():
+    with pytest.raises(ValueError, match=r"from \(2, 2\) \(`strides`, or `kernel_size` where that is smaller\) to"):
+        CoordConv2DTranspose(2, 2, strides=3, coord_kernel_size=1)
 
 
 @every_layer

@@ -272,3 +272,11 @@ def test_coordinates_of_one_layer_are_not_those_of_the_next():
     model = crop_model(spatial=(9, 6))
     data = {"image": normal(4, 9, 6, 2), "where": normal(4, 9, 6, 2, seed=9)}
     np.testing.assert_allclose(numpy(model(data)), by_hand(model, **data), rtol=1e-4, atol=1e-4)
+
+
+@handed_on
+def test_those_of_a_models_call_take_the_place_of_those_in_the_model():
+    image, where = keras.Input((9, 6, 2)), keras.Input((9, 6, 2))
+    model = keras.Model([image, where], CoordConv2D(4, 1)(image, coordinates=where))
+    inputs, own, grid = normal(3, 9, 6, 2), normal(3, 9, 6, 2, seed=8), normal(3, 9, 6, 2, seed=9)
+    np.testing.assert_array_equal(numpy(model([inputs, own], coordinates=grid)), numpy(model([inputs, grid])))

@@ -155,7 +155,7 @@ def save_costs(path: Path, runs: pd.DataFrame) -> None:
         axes.set_xlabel("cost of training, operations")
     for axes in grid[0]:
         axes.legend(frameon=False, fontsize=7)
-    signs = {
+    signs: Mapping[str, Mapping[str, Any]] = {
         "median of the seeds": {"linestyle": "-", "marker": "."},
         "lowest to highest": {"linestyle": "-", "linewidth": 8, "alpha": 0.25},
         "all 3,136 examples exact with every seed": {
@@ -201,6 +201,6 @@ def _stretch(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(_in_percent)
 
 
-def _in_percent(share: float, _: int) -> str:
+def _in_percent(share: float, _: float) -> str:
     """Return the label of a tick, with as many digits as it needs."""
     return f"{100 * share:.3g} %"
