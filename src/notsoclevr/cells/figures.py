@@ -136,7 +136,7 @@ def add_legend(figure: Figure) -> None:
     handles = [
         Patch(color=RIGHT, label="exact"),
         Patch(color=NEAR, label="wrong: nearly right"),
-        Patch(color=WRONG, label="a few pixels off"),
+        Patch(color=WRONG, label="further off"),
         Patch(color=FAR, label="far off"),
         Patch(color=PALE, label="paler: trained on"),
     ]

@@ -50,9 +50,9 @@ def train_cell(
         problem = error
         warn(f"{error}; training goes on without it")
     try:
-        fit = _train(experiment, split, directory.name, feed)
+        fit = _train(experiment, split, feed)
         if not files.is_finite(fit.history):
-            raise StudyError(f"{directory.name}: the training diverged, try a lower learning_rate", exit_status=1)
+            raise StudyError(f"{experiment.name}: the training diverged, try a lower learning_rate", exit_status=1)
         with staging(directory, root) as folder:
             files.save(folder, experiment, fit)
             cell = files.load(folder, directory)
@@ -108,7 +108,10 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
             tracking.check_files(outcome)
             if not run_id or not store.resume(run_id):
                 run_id = store.open_run(record.run_of(cell.experiment))
-                files.save_run(cell.directory, run_id, digest)
+                with suppress(
+                    OSError
+                ):  # of a folder that cannot be written to; a second attempt then opens another run
+                    files.save_run(cell.directory, run_id, digest)
             store.finish(run_id, outcome)
         except tracking.StoreError:
             raise
@@ -119,14 +122,14 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
     return logged
 
 
-def _train(experiment: Experiment, split: SplitDataset, name: str, feed: Feed | None) -> Fit:
+def _train(experiment: Experiment, split: SplitDataset, feed: Feed | None) -> Fit:
     """Train, and tell who looks at stderr and who looks at MLflow how it goes.
 
     Raises:
         StudyError: The training failed, for want of memory say.
     """
     steps = -(-len(split.train) // experiment.recipe.batch_size)
-    with Progress(name, experiment.recipe.epochs, steps) as progress:
+    with Progress(experiment.name, experiment.recipe.epochs, steps) as progress:
 
         def note(row: Row, seconds: float) -> None:
             if feed:
@@ -138,4 +141,4 @@ def _train(experiment: Experiment, split: SplitDataset, name: str, feed: Feed | 
         except (StudyError, OSError):
             raise
         except Exception as error:  # whatever TensorFlow and Keras say
-            raise StudyError(f"{name}: the training failed: {describe(error)}", exit_status=1) from error
+            raise StudyError(f"{experiment.name}: the training failed: {describe(error)}", exit_status=1) from error
