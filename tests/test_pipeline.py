@@ -304,7 +304,7 @@ def test_it_says_how_the_cells_compare_with_those_that_are_committed(
     found = {"results/a-b/metrics.json": diff} if diff else {}
     monkeypatch.setattr(pipeline, "_read_dvc", lambda *_: found)
     said = pipeline.differences(Path())
-    assert said == says or (said.startswith("1 cells differ from the commit") and said.endswith(f": {says}"))
+    assert said == says or (said.startswith("1 cell differs from the commit") and said.endswith(f": {says}"))
 
 
 def test_two_clones_in_different_places_write_the_same_lock(clone: Path, tmp_path: Path) -> None:

@@ -68,7 +68,9 @@ def test_success_over_seeds() -> None:
     cells = [[is_perfect(row) for row in alike] for alike in cells_of(rows)]
     (each,) = {success(sum(cell), len(cell)) for cell in cells}
     assert f"perfect in {each}" in README.replace("runs of each cell (95 % interval: ", "(")
-    assert f"with ten seeds that never influenced a recipe, in {success(fresh_perfect, len(fresh))}" in README
+    (fresh_each,) = {success(sum(map(is_perfect, cell)), len(cell)) for cell in cells_of(fresh)}
+    said = f"with ten more seeds that never influenced a recipe, in {fresh_each}"
+    assert said in README.replace(" of each network (", " (")
     baselines = [row for row in rows_of("seeds", variant="baseline") if is_perfect(row)]
     assert [(row["model"], row["split"]) for row in baselines] == [
         ("deconv_classifier", "uniform"),
@@ -154,7 +156,10 @@ def test_what_the_searches_found_for_plain_regressors() -> None:
         said += [spread(rows, f"{split}_validation_exact") for split in SPLITS]
     assert "uniform: {} of 64 of the strided one and {} of 64 of the pooled one".format(*exact) in FINDINGS
     strided, pooled = said[:2], said[2:]
-    assert "chosen for the strided regressor gets {} of these and {} of the hidden corner".format(*strided) in FINDINGS
+    assert (
+        "chosen for the strided regressor gets {} of these positions and {} of the hidden corner".format(*strided)
+        in FINDINGS
+    )
     assert "the one for the pooled regressor {} and {}.".format(*pooled) in FINDINGS
 
 
@@ -293,7 +298,7 @@ def test_what_the_regressor_needs() -> None:
 
 
 def test_training_on_and_scaled_answers() -> None:
-    long = partial(rows_of, "ablations", variant="long")
+    long = partial(rows_of, "ablations", variant="constant_rate")
     assert len(long()) == 6
     slow = long(learning_rate="0.001")
     assert f"at 0.001, {sum(map(is_perfect, slow))} of {len(slow)} runs end perfect; at 0.01" in FINDINGS
@@ -304,7 +309,7 @@ def test_training_on_and_scaled_answers() -> None:
         second_fifty = [float(share) for share in row["test_exact_by_epoch"].split()[10:]]  # of every fifth epoch
         assert min(second_fifty) < 0.01
         assert max(second_fifty) > 0.99
-    scaled = rows_of("ablations", variant="scaled")
+    scaled = rows_of("ablations", variant="scaled_answers")
     assert f"{sum(map(is_perfect, scaled))} of {len(scaled)} runs are perfect" in FINDINGS
 
 
@@ -319,11 +324,11 @@ def test_where_coordinates_enter() -> None:
 
 
 def test_scaling_and_decay() -> None:
-    raw = partial(rows_of, "ablations", variant="raw", scale_coordinates="false")
+    raw = partial(rows_of, "ablations", variant="coordinates_in_pixels", scale_coordinates="false")
     networks = [row for row in raw() if row["model"] in ("coordconv_classifier", "coordconv_painter")]
     perfect = sum(map(is_perfect, networks))
     assert f"{perfect} of {len(networks)} runs end perfect: the classifier" in FINDINGS
-    assert f"with raw pixels {perfect} runs of {len(networks)} end perfect" in DEPARTURES
+    assert f"with coordinates in pixels {perfect} runs of {len(networks)} end perfect" in DEPARTURES
     uniform, quadrant = (spread(raw(model="coordconv_classifier", split=split)) for split in ("uniform", "quadrant"))
     assert f"the classifier gets {uniform} of the test set on uniform and {quadrant} on quadrant" in FINDINGS
     quadrant_most = percent(best(raw(model="coordconv_classifier", split="quadrant")))
@@ -334,8 +339,17 @@ def test_scaling_and_decay() -> None:
         in FINDINGS
     )
     assert f"the deconv painter {spread(raw(model='deconv_painter'))}." in FINDINGS
-    said = f"In pixels, as the paper and the tutorial give it, {perfect} of {len(networks)} runs end perfect"
-    assert f"{said}, and the classifier gets at most {quadrant_most} of the unseen quadrant." in README
+    classifier, painter = (
+        [is_perfect(row) for row in raw(model=f"coordconv_{kind}")] for kind in ("classifier", "painter")
+    )
+    on_uniform = [is_perfect(row) for row in raw(model="coordconv_classifier", split="uniform")]
+    assert sum(classifier) == sum(on_uniform)
+    said = (
+        f"the classifier is still perfect on uniform in {sum(on_uniform)} of {len(on_uniform)} runs, but gets at most"
+    )
+    assert f"{said} {quadrant_most} of the unseen quadrant;" in README
+    said = f"the painter is perfect in {sum(painter)} of {len(painter)}, and gets {quadrant} of the unseen quadrant."
+    assert said in README
     undecayed = rows_of("ablations", variant="no_decay", split="quadrant")
     exact = sum(map(is_perfect, undecayed))
     assert (
@@ -539,7 +553,7 @@ def test_the_baselines_lie_within_the_ranges_of_their_seeds() -> None:
         for model, exact in exact_on_test(split).items():
             ends = [float(row["test_exact"]) for row in rows_of("seeds", model=model, split=split)]
             assert min(ends) - 5e-5 <= exact <= max(ends) + 5e-5  # the comparison has four digits
-    assert "The committed cells lie within the ranges of the table above." in FINDINGS
+    assert "The cells in results/, of seed 0, lie within the ranges of the table above." in FINDINGS
 
 
 def test_which_studies_are_incomplete() -> None:
@@ -566,8 +580,8 @@ def test_how_much_faster_coordconv_is() -> None:
     ]
     found = re.search(r": ([\d.]+) times, needed", claim["measured"])
     assert found is not None
-    said = f"the deconv classifier reaches 86 % of the uniform test set after {float(found[1]):.1f} times"
-    assert f"{said} the floating-point operations that CoordConv's takes (medians over 20 seeds)" in README
+    said = f"To reach 86 % of the uniform test set, the deconv classifier needs {float(found[1]):.1f} times"
+    assert f"{said} the floating-point operations of CoordConv's (medians over 20 seeds," in README
     quarter = partial(rows_of, "cost", settings="budget=0.25", split="uniform")
     plain, told = (quarter(model=f"{kind}_classifier") for kind in ("deconv", "coordconv"))
     assert f"the two cost about the same, and end at {spread(plain)} and at {spread(told)} (3 seeds)." in README

@@ -116,7 +116,7 @@ def split(root: Path, names: Sequence[str]) -> None:
         click.echo(f"{name}: {len(divided.train)} train, {len(divided.test)} test")
 
 
-def _number(text: str) -> Any:
+def _value(text: str) -> Any:
     """Return a setting as the command line has it: a number, true, false, or a word."""
     for kind in (int, float):
         try:
@@ -165,9 +165,9 @@ def train(
 ) -> None:
     """Train one model on one split as one tracked run, and keep its results."""
     started = perf_counter()
-    overrides = {f"models.{model}.{name}": _number(text) for name, text in settings.items() if text is not None}
+    overrides = {f"models.{model}.{name}": _value(text) for name, text in settings.items() if text is not None}
     if seed is not None:
-        overrides["seed"] = _number(seed)
+        overrides["seed"] = _value(seed)
     config = load(root / PARAMS, overrides)
     experiment = config.experiment(model, split_name)
     path = dataset.split_path(root, split_name)
@@ -232,10 +232,12 @@ def track(root: Path, directories: Sequence[Path]) -> None:
     Of results/, a cell that is missing or damaged is named on stderr, and the rest is logged. With DIRECTORIES neither
     the comparison nor the model registry is touched.
     """
-    from notsoclevr import stages
     from notsoclevr.cells import files
 
     cells = [files.load(directory) for directory in directories] or _load_matrix(root)[0]
+
+    from notsoclevr import stages
+
     stages.track(root, cells, compare=not directories)
 
 
@@ -279,8 +281,8 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
             stages.track(root, _load_matrix(root)[0], compare=True)
         click.echo(whole.differences(root))
     else:
-        overrides = {f"models.{name}.epochs": _number(epochs) for name in chosen}
-        load(root / PARAMS, overrides)
+        overrides = {f"models.{name}.epochs": _value(epochs) for name in chosen}
+        load(root / PARAMS, overrides)  # refuses a wrong number, before anything is done
         whole.run_experiment(root, config, cells, overrides)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -222,6 +222,23 @@ def _override(content: Mapping[str, Any], key: str, value: Any, path: Path | str
     return settings
 
 
+def check_names(names: Iterable[str], known: Collection[str], kind: str, at: str) -> None:
+    """Check that all names are known.
+
+    Args:
+        names: The names.
+        known: What there is.
+        kind: What a name should be of, as "model".
+        at: What comes before the name in the message: the file, and where in it.
+
+    Raises:
+        StudyError: One is not.
+    """
+    for name in names:
+        if name not in known:
+            raise StudyError(f"{at}{name} is no {kind}; there are {', '.join(known)}")
+
+
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Load params.yaml.
 
@@ -259,13 +276,11 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path | str) -> C
         "splits": (file.splits, SPLITS),
     }
     for section, (there, wanted) in known.items():
-        if unknown := [name for name in there if name not in wanted]:
-            raise StudyError(f"{path}: {section}.{unknown[0]} is no {section[:-1]}; there are {', '.join(wanted)}")
+        check_names(there, wanted, section[:-1], f"{path}: {section}.")
         if missing := [name for name in wanted if name not in there]:
             raise StudyError(f"{path}: {section}.{missing[0]} is missing")
     for axis, names, wanted in (("model", file.matrix.model, MODELS), ("split", file.matrix.split, SPLITS)):
-        if unknown := [name for name in names if name not in wanted]:
-            raise StudyError(f"{path}: matrix.{axis} has {unknown[0]}, no {axis}; there are {', '.join(wanted)}")
+        check_names(names, wanted, axis, f"{path}: matrix.{axis}: ")
         if twice := [name for name in names if names.count(name) > 1]:
             raise StudyError(f"{path}: matrix.{axis} has {twice[0]} twice")
     return Config(

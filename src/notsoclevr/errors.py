@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 TAKE_BACK = "take it back with `dvc pull` or `dvc checkout`, or train the cell again with `dvc repro`"
+PREFIX = "notsoclevr: "  # of what goes wrong, on stderr
 LONGEST = 500  # characters of a message; the middle of a longer one is some value that was given
 
 
@@ -48,4 +49,4 @@ def one_line(message: str) -> str:
 
 def warn(message: str) -> None:
     """Say something on stderr, in one line, with the name of the program."""
-    print(f"notsoclevr: {one_line(message)}", file=sys.stderr)
+    print(f"{PREFIX}{one_line(message)}", file=sys.stderr)

@@ -26,7 +26,7 @@ def unfinished_path(folder: Path, name: str, suffix: str = "") -> Path:
 
 
 def _clear(folder: Path) -> None:
-    """Remove from a folder what processes of this host that are no more left unfinished there, as far as we may."""
+    """Remove what dead processes of this host left unfinished in a folder; what cannot be removed stays."""
     ours = re.compile(rf"\..*\.{re.escape(host())}-(\d+)\.part.*", re.DOTALL)
     for path in folder.glob(".*.part*"):
         if (found := ours.fullmatch(path.name)) and not is_alive(int(found[1])):

@@ -24,11 +24,10 @@ import psutil
 from tqdm import tqdm
 
 from notsoclevr import progress
-from notsoclevr.config import RESULTS, Config
-from notsoclevr.errors import StudyError, why
+from notsoclevr.config import OUTPUTS, RESULTS, Config
+from notsoclevr.errors import PREFIX, StudyError, why
 
-LOGS = Path("outputs", "logs")  # what each training says
-EPOCH = re.compile(r"epoch (\d+)/(\d+)  .*(exact .*)")  # in a line of notsoclevr.progress
+LOGS = OUTPUTS / "logs"  # what each training says
 DVC = (sys.executable, "-m", "dvc")
 
 
@@ -110,9 +109,9 @@ def differences(root: Path) -> str:
     if not changed:
         return "all cells are as committed"
     cells = [f"{Path(path).parent.name} ({_difference(values)})" for path, values in sorted(changed.items())]
+    number = "1 cell differs" if len(changed) == 1 else f"{len(changed)} cells differ"
     return (
-        f"{len(changed)} cells differ from the commit, as may be on another kind of processor, see `dvc metrics diff`: "
-        f"{', '.join(cells)}"
+        f"{number} from the commit, as may be on another kind of processor, see `dvc metrics diff`: {', '.join(cells)}"
     )
 
 
@@ -268,9 +267,9 @@ class _Trainings:
                 for line in process.stdout or ():
                     log.write(line)
                     log.flush()
-                    if found := EPOCH.search(line):
+                    if found := progress.EPOCH.search(line):
                         self._note(name, found, bar)
-                    elif line.startswith("notsoclevr: "):
+                    elif line.startswith(PREFIX):
                         said = line.strip()  # the last: one before it may be of the store, without which it goes on
                     elif line.startswith("ERROR: "):
                         reason = reason or line.strip()

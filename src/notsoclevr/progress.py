@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Self
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from notsoclevr.wording import percent
 
+EPOCH = re.compile(r"epoch (\d+)/(\d+)  .*(exact .*)")  # in a line of `Progress.epoch`
 COUNT, SHARE = "{n}/{total}", "{percentage:3.0f}%"  # what a bar shows of how far it is
 
 
@@ -29,6 +31,14 @@ def bar(name: str, total: float, initial: int = 0, shown: str = COUNT) -> tqdm[A
         disable=not sys.stderr.isatty(),
         bar_format=f"{{desc}} |{{bar}}| {shown} {{elapsed}} (left {{remaining}}) {{postfix}}",
     )
+
+
+def say(shown: tqdm[Any], head: str, line: str) -> None:
+    """Write a line beside a bar, or after its head where the bar is disabled."""
+    if shown.disable:
+        print(f"{head}  {line}", file=sys.stderr, flush=True)
+    else:
+        shown.set_postfix_str(line)
 
 
 def exact(row: Mapping[str, Any]) -> str:
@@ -64,7 +74,4 @@ class Progress:
     def epoch(self, row: Mapping[str, float]) -> None:
         """Note what was measured after an epoch: its row of the history."""
         line = f"epoch {row['epoch']:.0f}/{self._epochs}  loss {row['train_loss']:.4g}  {exact(row)}"
-        if self._bar.disable:
-            print(f"{self._name}  {line}", file=sys.stderr, flush=True)
-        else:
-            self._bar.set_postfix_str(line, refresh=True)
+        say(self._bar, self._name, line)

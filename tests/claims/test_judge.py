@@ -56,6 +56,18 @@ def test_nothing_passes_for_want_of_rows(root: Path, bound: Any) -> None:
     assert judge_one(root, both).verdict == "holds"
 
 
+def test_rows_of_one_seed_are_one_seed(root: Path) -> None:
+    path = root / "studies" / "toy" / "study.yaml"
+    study = yaml.safe_load(STUDY)
+    study["experiments"].append(study["experiments"][0] | {"measure_every": 4})
+    path.write_text(yaml.safe_dump(study, sort_keys=False), "utf-8")
+    for every in (5, 4):
+        fill(root, FAST | {"measure_every": every}, 1.0, 1.0)
+    where = FAST | {"variant": "rates", "seed": [0, 1]}
+    assert judge_one(root, a_test(where=where, seeds=2)).verdict == "holds"
+    assert judge_one(root, a_test(where=where, seeds=3)).verdict == "not tested"
+
+
 def test_without_rows_a_claim_is_not_tested_and_they_are_named(root: Path) -> None:
     judged = judge_one(root, a_test())
     assert judged.verdict == "not tested"

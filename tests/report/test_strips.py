@@ -15,9 +15,11 @@ def test_every_run_is_a_dot() -> None:
     with (ROOT / "studies" / "seeds" / "results.csv").open(newline="") as file:
         runs = [run for run in csv.DictReader(file) if not run["error"]]
     drawn = strips(studies.ended(studies.load(ROOT), "seeds"))
-    assert len(drawn) == len({(run["split"], run["model"]) for run in runs})
+    kinds = {(run["split"], run["model"], run["variant"] == "fresh") for run in runs}
+    assert len(drawn) == len(kinds)
     for strip in drawn:
-        own = [run for run in runs if (run["split"], run["model"]) == (strip["split"], strip["model"].name)]
+        kind = strip["split"], strip["model"].name, strip["name"] != strip["model"].title
+        own = [run for run in runs if (run["split"], run["model"], run["variant"] == "fresh") == kind]
         across = [x for x, _ in strip["dots"]]
         assert across == pytest.approx(sorted(100 * float(run["test_exact"]) for run in own), abs=0.006)
         assert len({*strip["dots"]}) == len(own)  # none hides another

@@ -15,7 +15,7 @@ from notsoclevr.errors import StudyError
 from notsoclevr.studies.spec import fingerprint, load_study
 
 from ..conftest import ROOT
-from .toy import BLOCK, make_study
+from .toy import BLOCK, make_study, write_study
 
 STUDIES = sorted(ROOT.glob("studies/*/study.yaml"))
 
@@ -168,6 +168,10 @@ def test_a_key_is_what_it_was_when_the_first_rows_were_written() -> None:
             "experiments.0.settings.models.coordconv_regressor.epochs is an empty list",
         ),
         ({"settings": {"models.coordconv_regressor.epochs": date(2020, 1, 1)}}, "coordconv_regressor.epochs is"),
+        (
+            {"settings": [{"models.coordconv_regressor.epochs": []}, {"models.coordconv_regressor.epochs": [3]}]},
+            "experiments.0.settings.models.coordconv_regressor.epochs is an empty list",
+        ),
         ({"settings": []}, "experiments.0.settings is an empty list"),
         ({"seed": []}, "experiments.0.seed is an empty list"),
         ({"seed": -1}, "experiments.0.seed is -1"),
@@ -202,6 +206,27 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     study.path.write_text("", "utf-8")
     with pytest.raises(StudyError, match="holds no settings"):
         load_study(study.path, ROOT)
+
+
+def test_a_study_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    other = make_study(tmp_path, BLOCK).path.with_name("other.yaml")
+    other.write_bytes(other.with_name("study.yaml").read_bytes())
+    with pytest.raises(
+        StudyError, match=r"other.yaml: is no study; a study is a file study.yaml in a folder of its own"
+    ):
+        load_study(other, ROOT)
+
+
+@pytest.mark.parametrize("first", ["*", "coordconv_regressor"])
+def test_what_is_set_for_one_model_counts_more_than_what_is_set_for_all(tmp_path: Path, first: str) -> None:
+    epochs = {"*": 5, "coordconv_regressor": 7}
+    settings = {f"models.{name}.epochs": epochs[name] for name in sorted(epochs, key=lambda name: name != first)}
+    path = write_study(tmp_path, BLOCK, BLOCK | {"variant": "other", "model": "pooled_regressor", "settings": {}})
+    content = yaml.safe_load(path.read_text("utf-8")) | {"settings": settings}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+    study = load_study(path, ROOT)
+    found = {training.experiment.model: training.experiment.recipe.epochs for training in study.trainings}
+    assert found == {"coordconv_regressor": 7, "pooled_regressor": 5}
 
 
 def test_an_empty_study_is_refused(tmp_path: Path) -> None:

@@ -221,6 +221,21 @@ def test_track_of_a_folder_logs_that_cell_and_nothing_else(trained: Path) -> Non
     assert versions(uri).keys() == {"not-so-clevr-regression", "not-so-clevr-rendering"}
 
 
+def test_track_logs_a_cell_whose_folder_cannot_be_written_to(trained: Path) -> None:
+    uri, note = f"sqlite:///{trained}/fourth.db", trained / "results" / "deconv_painter-quadrant" / "run.json"
+    note.rename(trained / "run.json")
+    note.mkdir()  # nothing can be written in its place, whoever runs the tests
+    try:
+        done = run_command(trained, "track", MLFLOW_TRACKING_URI=uri)
+    finally:
+        note.rmdir()
+        (trained / "run.json").rename(note)
+    assert done.returncode == 0, done.stderr
+    assert {run.info.run_name: run.info.status for run in runs(uri)} == dict.fromkeys(
+        map("{}-quadrant".format, CELLS), "FINISHED"
+    )
+
+
 def test_track_names_the_cell_that_is_incomplete_and_logs_the_rest(trained: Path) -> None:
     """The report of both is logged whole; the link and the metric that are missing come with the cell."""
     uri, network = f"sqlite:///{trained}/third.db", trained / "results" / "deconv_painter-quadrant" / "predictions.npz"

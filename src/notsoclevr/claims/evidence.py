@@ -19,10 +19,10 @@ from notsoclevr import dataset
 from notsoclevr.claims import ramps
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
-from notsoclevr.studies.rows import CONTENT, MEASURED, load_table, metric_of
+from notsoclevr.studies.rows import CONTENT, MEASURED, NAMES, load_table, make_row, metric_of, to_frame
 from notsoclevr.studies.search.rows import load_lines, tabulate
 from notsoclevr.studies.search.space import load_space
-from notsoclevr.studies.spec import load_study, text
+from notsoclevr.studies.spec import load_study, study_files, text
 from notsoclevr.tasks import TASKS
 
 
@@ -56,7 +56,8 @@ class Sources:
         self._root = root
         self._opened: dict[str, Source] = {}
         self._others: dict[str, Callable[[], Source]] = {"search": partial(_open_searches, root), "ramps": _open_ramps}
-        self.names = [*(path.parent.name for path in sorted(root.glob("studies/*/study.yaml"))), *self._others]
+        self._studies = study_files(root)
+        self.names = [*self._studies, *self._others]
 
     def __getitem__(self, name: str) -> Source:
         """Return a source of `names`.
@@ -65,25 +66,23 @@ class Sources:
             StudyError: Its files are not what they should be.
         """
         if name not in self._opened:
-            open_source = self._others.get(name) or partial(_open_study, name, self._root)
+            open_source = self._others.get(name) or partial(_open_study, self._studies[name], self._root)
             self._opened[name] = open_source()
         return self._opened[name]
 
 
-def _open_study(name: str, root: Path) -> Source:
-    study = load_study(root / "studies" / name / "study.yaml", root)
-    content = ("variant", "settings", *CONTENT)
-    asked = [
-        {"key": training.key, "variant": training.variant, "settings": training.settings} | training.content
-        for training in study.trainings
-    ]
-    table = pd.DataFrame(asked, columns=["key", *content], dtype=str).fillna("")
-    experiment = f"{name}, " + table["variant"] + ": " + table["model"] + "-" + table["split"] + " " + table["settings"]
+def _open_study(path: Path, root: Path) -> Source:
+    study = load_study(path, root)
+    content = (*NAMES, *CONTENT)
+    table = to_frame(make_row(training, {}) for training in study.trainings)[["key", *content]].reset_index(drop=True)
+    experiment = (
+        f"{study.name}, " + table["variant"] + ": " + table["model"] + "-" + table["split"] + " " + table["settings"]
+    )
     table = table.join(load_table(study).set_index("key")[["error", *MEASURED]], on="key")
     error = table["error"]
     missing = ("failed: " + error).where(error != "", "").fillna("no row")
     table = table.assign(experiment=experiment.str.rstrip(), missing=missing)
-    return Source(name=name, content=content, measured=MEASURED, table=table)
+    return Source(name=study.name, content=content, measured=MEASURED, table=table)
 
 
 def _open_searches(root: Path) -> Source:
@@ -113,7 +112,7 @@ def _open_ramps() -> Source:
 
 
 def pick(source: Source, where: Mapping[str, Any], at: str) -> pd.DataFrame:
-    """Return experiments of a source, those that nothing was measured of too.
+    """Return the experiments of a source that `where` picks, those without a row included.
 
     Args:
         source: Where from.

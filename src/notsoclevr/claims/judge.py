@@ -20,7 +20,8 @@ from notsoclevr.claims.spec import Against, Claim, Test, load
 from notsoclevr.errors import StudyError
 from notsoclevr.studies.rows import BECAME_PERFECT, BY_EPOCH
 
-VERDICTS = ("holds", "holds in part", "does not hold", "not tested")
+NOT_TESTED = "not tested"
+VERDICTS = ("holds", "holds in part", "does not hold", NOT_TESTED)
 STATISTICS = {"median": "median", "lowest": "min", "highest": "max", "share": "mean"}  # as pandas calls them
 
 
@@ -97,7 +98,7 @@ class Judged:
         """One of VERDICTS."""
         passes = [finding.passes for finding in self.findings]
         if None in passes:
-            return "not tested"
+            return NOT_TESTED
         if all(passes):
             return "holds"
         return "holds in part" if any(passes) else "does not hold"
@@ -150,7 +151,7 @@ def _look(test: Test, other: Against, sources: Sources, at: str) -> Side:
                 raise StudyError(f"{at}.column is {column}, which does not apply to {experiment}")
     finished = chosen["missing"] == ""
     values = _values(chosen[finished], column, test, at)
-    fewest = int(finished.groupby(chosen["experiment"]).sum().min())
+    fewest = int(chosen["seed"].where(finished).groupby(chosen["experiment"]).nunique().min())
     statistic = getattr(values, STATISTICS[other.statistic or test.statistic])
     return Side(
         statistic=float(statistic(skipna=False)) if fewest >= test.seeds else None,

@@ -6,10 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from notsoclevr.claims.judge import VERDICTS, Finding, Judged, Side
+from notsoclevr.claims.judge import NOT_TESTED, VERDICTS, Finding, Judged, Side
 from notsoclevr.claims.spec import FILE, Test
 from notsoclevr.cost import GIGA
 from notsoclevr.files import atomic_write, write_rows
@@ -23,7 +24,7 @@ from notsoclevr.tasks import METRICS, Metric
 GROUPS = {"tutorial": "The tutorial", "paper": "The paper", "critics": "Its critics"}
 OBVIOUS = ("study", "variant", "model", "split", "task")  # columns whose values need no name beside them
 SETS = {"train": "training", "validation": "validation", "test": "test"}  # as columns call them
-PASSES = {None: "not tested", True: "yes", False: "no"}
+PASSES = {None: NOT_TESTED, True: "yes", False: "no"}
 
 Ledger = Sequence[Mapping[str, Any]]  # as `records` returns it
 
@@ -57,7 +58,7 @@ def records(judged: Sequence[Judged]) -> list[dict[str, Any]]:
             "seeds": _seeds(each.findings),
             "verdict": each.verdict,
             "missing": _missing(each.findings),
-            "tests": [] if each.verdict == "not tested" else _tests(each.findings),
+            "tests": [] if each.verdict == NOT_TESTED else _tests(each.findings),
         }
         for each in judged
     ]
@@ -105,7 +106,7 @@ def _words(column: str, value: Any) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    """Return as "exact answers on the test set, median 98 % (96 to 98 %), needed at least 99.95 %: no"."""
+    """Return a finding in words: "exact answers on the test set, 98 % (96 to 98 %), needed at least 99.95 %: no"."""
     test = finding.test
     note = f" ({note})" if (note := _note(test)) else ""
     said = (_quantity(test, test.column), _value(finding) or _rival(test), f"needed {_bound(test)}")
@@ -198,7 +199,7 @@ def _statistic(test: Test, side: Side) -> str:
 
 
 def _rival(test: Test, value: str = "") -> str:
-    """Return as "against 4 % of conv regressor, strided, quadrant"; nothing if nothing is compared."""
+    """Return what a test compares with, as "against 4 % of conv regressor, strided, quadrant"; "" if with nothing."""
     other = test.against
     if other is None:
         return ""
@@ -259,12 +260,10 @@ def _missing(findings: Sequence[Finding]) -> list[str]:
 
 def _ranges(seeds: Collection[int]) -> str:
     """Return seeds in words, those that follow each other as a range."""
-    runs: list[list[int]] = []
-    for seed in sorted(seeds):
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
+    follows = groupby(
+        enumerate(sorted(seeds)), key=lambda place: place[1] - place[0]
+    )  # alike where one follows another
+    runs = [[seed for _, seed in own] for _, own in follows]
     shown = ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
     return f"seed{'s' if len(seeds) > 1 else ''} {shown}"
 

@@ -15,7 +15,7 @@ from notsoclevr.files import atomic_write, write_rows
 from notsoclevr.report import comparison_figures as figures
 from notsoclevr.report.markdown import NONE, quantity, share, table
 from notsoclevr.report.published import paper_metric, published
-from notsoclevr.report.studies import LONGEST
+from notsoclevr.report.studies import LONGEST_BUDGET
 from notsoclevr.tasks import METRICS, TASKS
 
 Reached = Mapping[tuple[str, str], str]  # by model and split
@@ -65,7 +65,7 @@ def history(cell: Cell) -> list[dict[str, Any]]:
 
 
 def hardest_first(cells: Sequence[Cell]) -> list[str]:
-    """Return the names of the splits, that whose test set was answered worst first."""
+    """Return the names of the splits, the one whose test set was answered worst first."""
 
     def mean(split: str) -> float:
         return float(np.mean([cell.metrics["test_exact"] for cell in cells if cell.metrics["split"] == split]))
@@ -88,7 +88,7 @@ def markdown(cells: Sequence[Cell], reached: Reached) -> str:
         own = [cell for cell in cells if cell.metrics["task"] == task]
         rows = [list(wording(cell).values()) for cell in own]
         if reached:
-            header.append(f"test, trained {LONGEST} times as long")
+            header.append(f"test, trained {LONGEST_BUDGET} times as long")
             rows = [
                 [*row, reached.get((cell.metrics["model"], cell.metrics["split"]), NONE)]
                 for row, cell in zip(rows, own, strict=True)

@@ -24,6 +24,7 @@ UNSEEN = "#56B4E9"  # a frame that is seen on black and beside white
 # A name, images of the showcase squares, (k, 64, 64) from 0 to 1, and which of them were never trained on, (k,).
 Painted = tuple[str, npt.NDArray[Any], npt.NDArray[np.bool_]]
 GROUPS = ("uniform, train", "uniform, test", "quadrant, train", "quadrant, test")  # of SHOWCASE, alike in size
+FEW = 20  # wrong positions, which are ringed on a map
 POOR = "#B34700"  # of numbers of the baselines: FAR and WRONG are too dark and too light for letters
 
 
@@ -39,7 +40,7 @@ def _heading(cell: Cell) -> str:
 def save_maps(path: Path, cells: Sequence[Cell]) -> None:
     """Write the maps of all cells, one column per model, one row per split."""
     models, splits = _distinct(cells, "model"), _distinct(cells, "split")
-    figure = Figure(figsize=(2.0 * len(models) + 0.4, 2.45 * len(splits) + 0.7), layout="constrained")
+    figure = Figure(figsize=(2.0 * len(models) + 0.4, 2.45 * len(splits) + 1.0), layout="constrained")
     grid = figure.subplots(len(splits), len(models), squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -48,9 +49,15 @@ def save_maps(path: Path, cells: Sequence[Cell]) -> None:
         axes = grid[row, column]
         axes.set_axis_on()
         figures.draw_map(axes, cell)
+        wrong = cell.predictions["coordinates"][cell.predictions["is_test"] & ~cell.predictions["exact"]]
+        if 0 < len(wrong) <= FEW:
+            axes.plot(wrong[:, 1], wrong[:, 0], "o", color=figures.INK, markersize=7, fillstyle="none", clip_on=False)
         axes.set_title(("" if row else _heading(cell) + "\n") + figures.caption(cell), fontsize=8)
         if not any(other.get_ylabel() for other in grid[row]):
             axes.set_ylabel(f"{cell.metrics['split']} split", fontsize=10)
+    figure.suptitle(
+        "Positions that each network answers exactly; a ring: one of few wrong ones in the test set", fontsize=11
+    )
     figures.add_legend(figure)
     figures.save(figure, path)
 

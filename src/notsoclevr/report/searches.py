@@ -97,4 +97,4 @@ def _exact(space: Space, lines: Sequence[Mapping[str, str]]) -> str:
 
 
 def _is_exact(space: Space, line: Mapping[str, str]) -> bool:
-    return all(line[f"{split}_validation_exact"] == "1.0" for split in space.splits)
+    return all(float(line[f"{split}_validation_exact"] or 0) == 1 for split in space.splits)

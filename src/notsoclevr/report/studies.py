@@ -20,17 +20,17 @@ from notsoclevr.models import MODELS
 from notsoclevr.report import searches
 from notsoclevr.report import study_figures as figures
 from notsoclevr.report.comparison_figures import Painted, save_painted
-from notsoclevr.report.markdown import NONE, quantity, share, span, success, table
+from notsoclevr.report.markdown import NONE, flat, quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
 from notsoclevr.report.strips import names
 from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, metric_of, summarise
-from notsoclevr.studies.spec import BUDGET, Study, load_study
+from notsoclevr.studies.spec import BUDGET, Study, load_study, study_files
 from notsoclevr.tasks import METRICS
 
 # From what was claimed to what it rests on; studies that are not named come after these, by name.
 ORDER = ("seeds", "cost", "replication", "ablations", "sample_efficiency", "paper_grid_subset", "paper_grid")
 PAINTED = "{}_squares.png"  # of a study whose painters' squares were kept
-LONGEST = 16  # times the epochs of params.yaml, of the study `cost`
+LONGEST_BUDGET = 16  # times the epochs of params.yaml, of the study `cost`
 
 Loaded = Mapping[str, tuple[Study, pd.DataFrame]]  # studies by name, each with its rows, as `load_table` returns them
 
@@ -44,7 +44,7 @@ def load(root: Path) -> Loaded:
     Raises:
         StudyError: A study file or the rows beside it are not what they should be.
     """
-    paths = {path.parent.name: path for path in root.glob("studies/*/study.yaml")}
+    paths = study_files(root)
     names = [name for name in ORDER if name in paths] + sorted(paths.keys() - set(ORDER))
     studies = {name: load_study(paths[name], root) for name in names}
     return {name: (study, load_table(study)) for name, study in studies.items()}
@@ -88,7 +88,7 @@ def write(reports: Path, loaded: Loaded, found: searches.Loaded) -> None:
 
 
 def reached(loaded: Loaded) -> dict[tuple[str, str], str]:
-    """Return what share of its test set each model ends exact on when it is trained LONGEST times as long.
+    """Return what share of its test set each model ends exact on when it is trained LONGEST_BUDGET times as long.
 
     Args:
         loaded: The studies, of which `cost` has it.
@@ -99,7 +99,7 @@ def reached(loaded: Loaded) -> dict[tuple[str, str], str]:
     runs = ended(loaded, "cost")
     if runs is None:
         return {}
-    longest = runs[runs["settings"].map(_budget) == LONGEST]
+    longest = runs[runs["settings"].map(_budget) == LONGEST_BUDGET]
     alike = longest.groupby(["model", "split"])["test_exact"]
     return {(str(model), str(split)): _median(shares) for (model, split), shares in alike}
 
@@ -117,8 +117,9 @@ def _median(shares: pd.Series[float]) -> str:
 def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) -> list[str]:
     whole = _by_model(_ended(runs))
     failed = f", {len(runs) - len(whole)} of them failed" if len(whole) < len(runs) else ""
-    about = study.about if study.about.endswith((".", "?", "!")) else f"{study.about}."
-    said = f"{about} {len(runs):,} of {len(study.trainings):,} experiments have run{failed}."
+    about = flat(study.about)
+    sentence = about if about.endswith((".", "?", "!")) else f"{about}."
+    said = f"{sentence} {len(runs):,} of {len(study.trainings):,} experiments have run{failed}."
     if earlier := int(whole["training_operations"].isna().sum()):
         said += f" {earlier:,} of them are of an earlier training loop, see docs/studies.md."
     lines = [f"## {study.name}", "", said, ""]
@@ -127,7 +128,7 @@ def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) ->
     if picture := PICTURES.get(study.name):
         with atomic_write(reports / "figures" / f"{study.name}.png") as path:
             picture(path, whole, loaded)
-        lines += [f"![{study.about}](figures/{study.name}.png)", ""]
+        lines += [f"![{about}](figures/{study.name}.png)", ""]
     if painted := _painted(study, whole):
         with atomic_write(reports / "figures" / PAINTED.format(study.name)) as path:
             save_painted(path, painted)
@@ -135,7 +136,7 @@ def _section(study: Study, runs: pd.DataFrame, reports: Path, loaded: Loaded) ->
         lines += [f"![{said}](figures/{PAINTED.format(study.name)})", ""]
     if extract := EXTRACTS.get(study.name):
         lines += extract(whole, loaded)
-    variants = [f"- *{variant}*: {about}" for variant, about in study.variants.items()]
+    variants = [f"- *{variant}*: {flat(asked)}" for variant, asked in study.variants.items()]
     return [*lines, *variants, *([""] if variants else []), *_summary(runs)]
 
 
@@ -194,15 +195,26 @@ def _in_words(settings: str) -> str:
 
 
 def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
-    """Return what the networks of a study paint, of each kind with the first seed of which a picture was kept."""
-    runs = runs[[study.squares(key).exists() for key in runs["key"]]]
+    """Return what the networks of a study paint: of each kind with the seed whose test IoU is nearest to the median.
+
+    Only seeds of which a picture was kept are shown; the median and the range that is written beside are of all.
+    """
+    has_picture = pd.Series([study.squares(key).exists() for key in runs["key"]], runs.index)
     splits = {training.key: training.experiment.split for training in study.trainings}
     painted = []
-    for _, run in runs.groupby(["variant", "model", "split", "settings"], sort=False).head(1).iterrows():
+    for _, alike in runs.groupby(["variant", "model", "split", "settings"], sort=False):
+        shown = alike.loc[has_picture, "test_iou"]
+        if shown.empty:
+            continue
+        run = alike.loc[(shown - alike["test_iou"].median()).abs().idxmin()]
         canvas = Canvas.of(splits[run["key"]](generate()))
         unseen = canvas.is_test[SHOWCASE_PLACES]
         images = np.hsplit(imread(study.squares(run["key"]))[..., 0], len(unseen))
-        name = f"{_title(run['model'])}\n{run['variant'].replace('_', ' ')}, {run['split']}"
+        of = f" of {_spans(alike, 'iou')}" if len(alike) > 1 else ""
+        name = (
+            f"{_title(run['model'])}, {run['split']}\n{run['variant'].replace('_', ' ')}, seed {run['seed']}\n"
+            f"test IoU {quantity(METRICS['iou'], run['test_iou'])}{of}"
+        )
         painted.append((name, np.stack(images), unseen))
     return painted
 
@@ -256,7 +268,8 @@ def _beside_published(runs: pd.DataFrame) -> list[str]:
 def _best_epochs(runs: pd.DataFrame) -> pd.Series[float]:
     """Return the highest share of exact answers on the test set that was measured after any epoch of each run."""
     measured = runs[BY_EPOCH].map(lambda shares: max(map(float, shares.split()), default=0))
-    return runs["test_exact"].where(runs["test_exact"] > measured, measured)  # which has fewer digits
+    rounded = runs["test_exact"].map(lambda exact: float(f"{exact:.4g}"))  # as those after each epoch are
+    return runs["test_exact"].where(rounded >= measured, measured)
 
 
 def _other_metrics(runs: pd.DataFrame) -> list[str]:

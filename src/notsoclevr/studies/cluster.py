@@ -90,7 +90,7 @@ def remote_cluster(address: str) -> Iterator[Client]:
 
 @contextmanager
 def deferred_stop() -> Iterator[Callable[[], None]]:
-    """Keep Ctrl-C and SIGTERM until it is asked for them, so that they never strike in the middle of something.
+    """Hold back Ctrl-C and SIGTERM until the caller asks for them, so that they interrupt nothing half done.
 
     A signal that raises wherever this process happens to be may leave a lock behind that the threads of Dask wait for.
 

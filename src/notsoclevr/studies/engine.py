@@ -5,7 +5,6 @@ The driver alone, which is this process, writes files and talks to MLflow.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -101,13 +100,8 @@ def _run_trainings(
             save_rows(study, to_frame(rows.values()))
             log_rows(log, [row])
             said = row["error"] or progress.exact(row)
-            if bar.disable:
-                print(
-                    f"{study.name} {count}/{len(study.trainings)}  {training.name}  {said}", file=sys.stderr, flush=True
-                )
-            else:
-                bar.set_postfix_str(f"{training.name}: {said}", refresh=False)
-                bar.update()
+            progress.say(bar, f"{study.name} {count}/{len(study.trainings)}", f"{training.name}  {said}")
+            bar.update()
 
 
 def row_of(future: Future[Row], training: Training, lost: str) -> Row:

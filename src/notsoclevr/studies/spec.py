@@ -46,6 +46,7 @@ from notsoclevr.recipes import FORBID, Count, Positive, Recipe, Seed, Switch
 from notsoclevr.splits import SPLITS
 
 BUDGET = "budget"
+FILE = "study.yaml"  # of a study, in a folder of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +66,14 @@ class _Block:
         for axis, known in (("model", MODELS), ("split", SPLITS)):
             if unknown := [name for name in _as_list(getattr(self, axis)) if name not in known]:
                 raise ValueError(f"{axis} is {unknown[0]!r}, which is no {axis}; there are {', '.join(known)}")
-        settings = {name: value for mapping in _as_list(self.settings) for name, value in mapping.items()}
-        axes = {name: getattr(self, name) for name in ("model", "split", "seed", "settings", BUDGET)}
-        for name, value in (axes | {f"settings.{name}": value for name, value in settings.items()}).items():
+        settings = [pair for mapping in _as_list(self.settings) for pair in mapping.items()]
+        axes = [(name, getattr(self, name)) for name in ("model", "split", "seed", "settings", BUDGET)]
+        for name, value in (*axes, *((f"settings.{name}", value) for name, value in settings)):
             if value == []:
                 raise ValueError(f"{name} is an empty list; it takes at least one value")
         one_each = [("models", _as_list(self.model)), ("splits", _as_list(self.split))]
         sections = tuple(f"{section}.{names[0]}." for section, names in one_each if len(names) == 1)
-        if foreign := [name for name in settings if not name.startswith(sections) and name != BUDGET]:
+        if foreign := [name for name, _ in settings if not name.startswith(sections) and name != BUDGET]:
             wanted = "models.<model>.<setting> or splits.<split>.<setting>, of the one model or split of its block"
             raise ValueError(f"settings.{foreign[0]} is no setting here; it takes {wanted}")
         for mapping in _as_list(self.settings):
@@ -193,6 +194,11 @@ def fingerprint(content: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(filled).encode()).hexdigest()[:12]
 
 
+def study_files(root: Path) -> dict[str, Path]:
+    """Return the study files of a repository, by the names of the studies."""
+    return {path.parent.name: path for path in sorted(root.glob(f"studies/*/{FILE}"))}
+
+
 def load_study(path: Path, root: Path) -> Study:
     """Load a study file.
 
@@ -201,10 +207,12 @@ def load_study(path: Path, root: Path) -> Study:
         root: The repository; its params.yaml has the settings that the study does not name.
 
     Raises:
-        StudyError: The file cannot be read, names something unknown or a value out of range, or has no experiment or
-            one twice.
+        StudyError: The file has another name or cannot be read, names something unknown or a value out of range, or has
+            no experiment or one twice.
     """
     path = path.resolve()
+    if path.name != FILE:  # its tables would be those of the study beside it
+        raise StudyError(f"{path}: is no study; a study is a file {FILE} in a folder of its own")
     file: _File = check(_File, read_yaml(path), path)
     params = read_yaml(root / PARAMS)
     configure(params, {}, root / PARAMS)  # so that a mistake in it is not looked for in the study
@@ -218,7 +226,9 @@ def load_study(path: Path, root: Path) -> Study:
     for block, model, split, seed, settings in chosen:
         variant = block.variant
         own = [name for name in settings if name in varied[variant, model, split]]
-        for_all = {name.replace("models.*", f"models.{model}"): value for name, value in file.settings.items()}
+        # what is said of one model counts more than what is said of all
+        at_top = sorted(file.settings.items(), key=lambda setting: "*" not in setting[0])
+        for_all = {name.replace("models.*", f"models.{model}"): value for name, value in at_top}
         overrides = for_all | {name: value for name, value in settings.items() if name != BUDGET} | {"seed": seed}
         experiment = configure(params, overrides, f"{path}, variant {variant}").experiment(model, split)
         check_split(experiment.split, f"{path}, variant {variant}: splits.{split}")

@@ -22,7 +22,11 @@ NOTE = "mlflow.note.content"  # the tag that MLflow shows as a description
 
 
 def check_files(outcome: Outcome) -> None:
-    """Raise a StudyError if a file that is to be logged is missing, or a network is no .keras file."""
+    """Check that every file to be logged is there, and that a network is a .keras file.
+
+    Raises:
+        StudyError: One is missing or damaged.
+    """
     paths = [path for path, _ in outcome.files]
     if missing := [path for path in paths if not path.exists()]:
         raise StudyError(f"{missing[0]}: no such file; {TAKE_BACK}")

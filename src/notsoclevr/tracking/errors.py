@@ -51,7 +51,7 @@ class StoreError(StudyError):
 
 
 def _lost_connection(error: BaseException, scheme: str) -> BaseException | None:
-    """Return what began an error if that was a connection that was refused, lost or too slow, else None."""
+    """Return the first cause of an error if a connection was refused, lost or too slow, else None."""
     import requests
     from sqlalchemy.exc import OperationalError
 

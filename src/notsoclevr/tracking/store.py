@@ -317,8 +317,8 @@ class Store:
         """
         try:
             for path, folder in outcome.files:
-                log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
-                log(run_id, str(path), folder or None)
+                send = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+                send(run_id, str(path), folder or None)
             log_images(self._client, run_id, outcome.images)
             digests = log_data(run_id, outcome.data) if outcome.data else {}
             model_id = log_network(self._client, run_id, outcome.network) if outcome.network else None
@@ -370,7 +370,7 @@ class Store:
         return f"{LINK}{self._experiment(experiment)}/runs/{run_id}"
 
     def digests_below(self, experiment: str, parent: str) -> set[str]:
-        """Return the digests of the results that a run has closed children of."""
+        """Return the digests of the closed children of a run."""
         children = self._client.search_runs(
             [self._experiment(experiment)], f"tags.`{PARENT}` = '{parent}'", max_results=50_000
         )

@@ -111,6 +111,7 @@ def test_a_bad_space_is_refused_with_the_path_of_the_key(home: Path, change: dic
         ({"more_seeds": [1000]}, "more_seeds is [1000]; it takes seeds that are all different"),
         ({"more_seeds": [1001]}, "seeds is [1001, 1002]; it takes seeds that are all different, and no other list has"),
         ({"ceiling": {"rendering": 3.0}}, "ceiling.regression is missing"),
+        ({"ceiling": {"regression": 3.0, "renderng": 3.0}}, "ceiling.renderng is no task; there are classification"),
         ({"validation": {"diagonal": {}}}, "validation.diagonal is no split; there are uniform, quadrant"),
         ({"validation": {"quadrant": {"corner": "middle"}}}, "validation.quadrant.corner is 'middle'"),
         (

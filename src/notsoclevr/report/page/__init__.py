@@ -30,7 +30,7 @@ from matplotlib.image import imsave
 from notsoclevr.cells import figures
 from notsoclevr.cells.files import Cell
 from notsoclevr.cells.matrix import Missing
-from notsoclevr.claims.judge import VERDICTS
+from notsoclevr.claims.judge import NOT_TESTED, VERDICTS
 from notsoclevr.dataset import CANVAS, MARGIN, POSITIONS, SQUARE, generate
 from notsoclevr.files import atomic_write
 from notsoclevr.models import MODELS
@@ -219,7 +219,7 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Return the ledger, what is decided apart from what is not; None if there is none."""
     if not claims:
         return None
-    decided = [claim for claim in claims if claim["verdict"] != "not tested"]
+    decided = [claim for claim in claims if claim["verdict"] != NOT_TESTED]
     tallies = Counter((claim["group"], claim["verdict"]) for claim in decided)
     return {
         "counts": [(PLURAL[verdict], n) for verdict, n in Counter(claim["verdict"] for claim in claims).most_common()],
@@ -236,7 +236,7 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         "decided": [
             {**claim, "first": min(claim["tests"], key=lambda test: bool(test["passes"]))} for claim in decided
         ],
-        "open": [claim for claim in claims if claim["verdict"] == "not tested"],
+        "open": [claim for claim in claims if claim["verdict"] == NOT_TESTED],
     }
 
 

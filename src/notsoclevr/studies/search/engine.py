@@ -357,8 +357,7 @@ class _Search:
         save_lines(self.space, self.lines)
         log_row(self.log, self.space, row)
         said = row.error or (f"score {line['score']}" if line["score"] else row.state)
-        shown = f"trial {row.trial} seed {row.seed}: {said}"
-        self.bar.set_postfix_str(shown, refresh=False)
         self.bar.update()
-        if self.bar.disable and run.trained:
-            print(f"search {self.space.model} {len(self.rows)}/{self.bar.total}  {shown}", file=sys.stderr, flush=True)
+        if run.trained:
+            head = f"search {self.space.model} {len(self.rows)}/{self.bar.total}"
+            progress.say(self.bar, head, f"trial {row.trial} seed {row.seed}: {said}")

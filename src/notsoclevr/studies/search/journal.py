@@ -155,7 +155,7 @@ def _open(space: Space) -> optuna.Study:
 
 
 def _check_lines(space: Space) -> None:
-    """Refuse a journal of which the end is missing: Optuna would add to the half of a line."""
+    """Check that the last line of a journal is whole: Optuna would append to half a line."""
     path = space.journal_file
     try:
         lines = path.read_text("utf-8").splitlines(keepends=True)

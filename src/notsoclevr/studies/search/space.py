@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from notsoclevr.config import PARAMS, check, check_split, complaint, load, read_yaml, setting_names
+from notsoclevr.config import PARAMS, check, check_names, check_split, complaint, load, read_yaml, setting_names
 from notsoclevr.cost import GIGA
 from notsoclevr.dataset import Dataset, SplitDataset, generate
 from notsoclevr.errors import StudyError
@@ -25,6 +25,7 @@ from notsoclevr.models import MODELS, Model
 from notsoclevr.recipes import FORBID, Count, Positive, Recipe, Seed, Switch
 from notsoclevr.splits import SPLITS, Split
 from notsoclevr.studies.spec import Training, fingerprint, text
+from notsoclevr.tasks import TASKS
 
 FILE = "space.yaml"
 OPERATIONS = "operations"  # share of the ceiling, from which the epochs follow
@@ -253,8 +254,8 @@ def load_space(folder: Path, root: Path) -> Space:
     task = MODELS[model].task
     if task not in file.ceiling:
         raise StudyError(f"{path}: ceiling.{task} is missing, the task of {model}")
-    if unknown := [name for name in file.validation if name not in SPLITS]:
-        raise StudyError(f"{path}: validation.{unknown[0]} is no split; there are {', '.join(SPLITS)}")
+    check_names(file.ceiling, TASKS, "task", f"{path}: ceiling.")
+    check_names(file.validation, SPLITS, "split", f"{path}: validation.")
     if OPERATIONS not in file.space:
         raise StudyError(f"{path}: space.{OPERATIONS} is missing, the share of the ceiling that a training may cost")
     known = {OPERATIONS, PENALTY, *setting_names()} - {"epochs"}
