@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from notsoclevr.cells.files import Cell, load_timings
-from notsoclevr.dataset import generate
+from notsoclevr.dataset import generate, split_path
 from notsoclevr.evaluation import Row
 from notsoclevr.experiment import Experiment
 from notsoclevr.tracking import Data, Network, Outcome, Point, Run, Store
@@ -65,29 +67,11 @@ def collect(cell: Cell) -> Outcome:
     import coordconv  # which imports Keras
 
     split, results = cell.experiment.split(generate()), cell_digest(cell.directory)
-    timings, epochs = load_timings(cell.directory, results), int(cell.history[-1]["epoch"])
-    elapsed = [0.0, *accumulate(timings.get("epoch_seconds", [0.0] * epochs))]  # by epoch
-    name = cell.metrics["split"]
-    curve = [point for row in cell.history for point in measured(row, elapsed[int(row["epoch"])])]
-    points = [
-        replace(point, of_network=True, data=f"{name}-{point.name.partition('_')[0]}")
-        if point.step == epochs
-        else point
-        for point in curve
-    ]
-    last = {"parameters": cell.metrics["parameters"]}
-    perfect = cell.metrics["epochs_to_perfect"]
-    if perfect:
-        last["epochs_to_perfect"] = perfect
-    if timings:
-        last["train_seconds"] = elapsed[-1]
-        if perfect:
-            last["seconds_to_perfect"] = elapsed[int(perfect)]
-    points += [Point(name, value, of_network=True) for name, value in last.items()]
+    timings, name = load_timings(cell.directory, results), cell.metrics["split"]
     figures = cell.directory / "figures"
     return Outcome(
         digest=results,
-        metrics=points,
+        metrics=_points(cell, timings),
         files=[
             (figures, "figures"),
             *((cell.directory / name, "") for name in ("metrics.json", "history.csv", "predictions.npz")),
@@ -97,7 +81,7 @@ def collect(cell: Cell) -> Outcome:
             Data(
                 name=f"{name}-{part}",
                 context=context,
-                source=f"data/{name}.npz",
+                source=split_path(Path(), name).as_posix(),
                 features=getattr(split, part).coordinates,
                 targets=getattr(split, part).squares,
             )
@@ -112,3 +96,24 @@ def collect(cell: Cell) -> Outcome:
         ),
         seconds=timings.get("total_seconds"),
     )
+
+
+def _points(cell: Cell, timings: Mapping[str, Any]) -> list[Point]:
+    """Return what was measured after each epoch, and what is known at the end; those of the last are of the network."""
+    epochs, name, perfect = int(cell.history[-1]["epoch"]), cell.metrics["split"], cell.metrics["epochs_to_perfect"]
+    elapsed = [0.0, *accumulate(timings.get("epoch_seconds", [0.0] * epochs))]  # by epoch
+    curve = [point for row in cell.history for point in measured(row, elapsed[int(row["epoch"])])]
+    points = [
+        replace(point, of_network=True, data=f"{name}-{point.name.partition('_')[0]}")
+        if point.step == epochs
+        else point
+        for point in curve
+    ]
+    last = {"parameters": cell.metrics["parameters"]}
+    if perfect:
+        last["epochs_to_perfect"] = perfect
+    if timings:
+        last["train_seconds"] = elapsed[-1]
+        if perfect:
+            last["seconds_to_perfect"] = elapsed[int(perfect)]
+    return points + [Point(name, value, of_network=True) for name, value in last.items()]

@@ -240,6 +240,30 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }
 
 
+def _study(
+    cells: Sequence[Cell],
+    splits: Sequence[str],
+    tasks: Mapping[str, Mapping[str, Any]],
+    networks: Mapping[str, Sequence[network.Layer]],
+) -> dict[str, Any]:
+    """Return what the scripts of the page know: numbers of the dataset, words for metrics, test sets, and the cells."""
+    shown = ("label", "heading", "unit", "digits", "bounded")
+    metrics = {metric.name: {name: getattr(metric, name) for name in shown} for metric in METRICS.values()}
+    metrics["loss"] = {"label": "loss", "heading": "loss", "unit": "", "digits": 4, "bounded": False}
+    tests = {cell.metrics["split"]: cell.predictions["is_test"].astype(np.uint8) for cell in cells}
+    return {
+        "canvas": CANVAS,
+        "margin": MARGIN,
+        "square": SQUARE,
+        "positions": POSITIONS,
+        "levels": LEVELS,
+        "tasks": tasks,
+        "metrics": metrics,
+        "tests": {split: _pack(tests[split]) for split in splits},
+        "cells": [_entry(cell, networks.get(cell.name)) for cell in cells],
+    }
+
+
 def write(
     path: Path,
     cells: Sequence[Cell],
@@ -263,30 +287,12 @@ def write(
     for name in dict.fromkeys([*(cell.metrics["model"] for cell in cells), *(cell.model for cell in missing)]):
         groups.setdefault(MODELS[name].task, []).append(name)
     tasks = {name: _task(TASKS[name]) for name in groups}
-    metrics = {
-        metric.name: {name: getattr(metric, name) for name in ("label", "heading", "unit", "digits", "bounded")}
-        for metric in METRICS.values()
-    }
     networks, unread = _load_networks(cells)
-    study = {
-        "canvas": CANVAS,
-        "margin": MARGIN,
-        "square": SQUARE,
-        "positions": POSITIONS,
-        "levels": LEVELS,
-        "tasks": tasks,
-        "metrics": metrics | {"loss": {"label": "loss", "heading": "loss", "unit": "", "digits": 4, "bounded": False}},
-        "tests": {
-            split: _pack(next(c for c in cells if c.metrics["split"] == split).predictions["is_test"].astype(np.uint8))
-            for split in splits
-        },
-        "cells": [_entry(cell, networks.get(cell.name)) for cell in cells],
-    }
     words = [_in_words(cell) for cell in cells]
     environment = Environment(loader=PackageLoader(__name__, "."), autoescape=True, undefined=StrictUndefined)
     environment.globals |= {"inline": lambda name: (Path(__file__).parent / name).read_text("utf-8")}
     page = environment.get_template("template.html").render(
-        study=study,
+        study=_study(cells, splits, tasks, networks),
         cells=words,
         by_place={(cell["model"].name, cell["split"]): cell for cell in words},
         splits={name: SPLITS[name].question for name in splits},
@@ -305,7 +311,7 @@ def write(
         pixels=map(_pixels, cells),
         claims=_claims(claims),
         strips=strips,
-        painted=base64.b64encode(painted.read_bytes()).decode() if painted else "",
+        painted=_embed(painted.read_bytes()) if painted else "",
     )
     with atomic_write(path) as temporary:
         temporary.write_text(page, "utf-8")
