@@ -35,7 +35,7 @@ TEST = {
 }
 TEST |= {"scale": SCALE}
 STRIP = {"split": "quadrant", "model": MODELS["deconv_painter"], "dots": [(97.5, 43.0), (98.0, 57.0)], "words": "all"}
-STRIP |= {"perfect": "1 of 2", "share": 50.0, "interval": (1.26, 98.74)}
+STRIP |= {"name": "deconv painter", "perfect": "1 of 2", "share": 50.0, "interval": (1.26, 98.74)}
 
 
 def embedded(page: str, name: str) -> Any:
@@ -90,7 +90,7 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     claim = dict.fromkeys(CLAIM, EVIL) | {"group": "paper", "measured": [EVIL], "missing": [EVIL], "tests": [test]}
     claims = [claim | {"verdict": "holds"}, claim | {"verdict": "not tested"}]
     missing = Missing(model="pooled_regressor", split="quadrant", reason=f"damaged: {EVIL}")
-    strip = STRIP | {"split": EVIL, "model": cell.model, "words": EVIL, "perfect": EVIL}
+    strip = STRIP | {"split": EVIL, "model": cell.model, "name": EVIL, "words": EVIL, "perfect": EVIL}
     report.write(tmp_path / "index.html", [cell], [missing], claims, [strip])
     page = (tmp_path / "index.html").read_text("utf-8")
     assert EVIL not in page
