@@ -298,19 +298,19 @@ def test_what_the_regressor_needs() -> None:
 
 
 def test_training_on_and_scaled_answers() -> None:
-    long = partial(rows_of, "ablations", variant="constant_rate")
-    assert len(long()) == 6
-    slow = long(learning_rate="0.001")
+    constant_rate = partial(rows_of, "ablations", variant="constant_rate")
+    assert len(constant_rate()) == 6
+    slow = constant_rate(learning_rate="0.001")
     assert f"at 0.001, {sum(map(is_perfect, slow))} of {len(slow)} runs end perfect; at 0.01" in FINDINGS
-    jumping = long(learning_rate="0.01")
+    jumping = constant_rate(learning_rate="0.01")
     ends = f"{spread(jumping)} of the test set, with {spread(jumping, 'train_exact')} of the training set"
     assert f"and ends at {ends}" in FINDINGS
     for row in jumping:
         second_fifty = [float(share) for share in row["test_exact_by_epoch"].split()[10:]]  # of every fifth epoch
         assert min(second_fifty) < 0.01
         assert max(second_fifty) > 0.99
-    scaled = rows_of("ablations", variant="scaled_answers")
-    assert f"{sum(map(is_perfect, scaled))} of {len(scaled)} runs are perfect" in FINDINGS
+    scaled_answers = rows_of("ablations", variant="scaled_answers")
+    assert f"{sum(map(is_perfect, scaled_answers))} of {len(scaled_answers)} runs are perfect" in FINDINGS
 
 
 def test_where_coordinates_enter() -> None:
@@ -324,25 +324,27 @@ def test_where_coordinates_enter() -> None:
 
 
 def test_scaling_and_decay() -> None:
-    raw = partial(rows_of, "ablations", variant="coordinates_in_pixels", scale_coordinates="false")
-    networks = [row for row in raw() if row["model"] in ("coordconv_classifier", "coordconv_painter")]
+    in_pixels = partial(rows_of, "ablations", variant="coordinates_in_pixels", scale_coordinates="false")
+    networks = [row for row in in_pixels() if row["model"] in ("coordconv_classifier", "coordconv_painter")]
     perfect = sum(map(is_perfect, networks))
     assert f"{perfect} of {len(networks)} runs end perfect: the classifier" in FINDINGS
     assert f"with coordinates in pixels {perfect} runs of {len(networks)} end perfect" in DEPARTURES
-    uniform, quadrant = (spread(raw(model="coordconv_classifier", split=split)) for split in ("uniform", "quadrant"))
+    uniform, quadrant = (
+        spread(in_pixels(model="coordconv_classifier", split=split)) for split in ("uniform", "quadrant")
+    )
     assert f"the classifier gets {uniform} of the test set on uniform and {quadrant} on quadrant" in FINDINGS
-    quadrant_most = percent(best(raw(model="coordconv_classifier", split="quadrant")))
-    uniform, quadrant = (spread(raw(model="coordconv_painter", split=split)) for split in ("uniform", "quadrant"))
+    quadrant_most = percent(best(in_pixels(model="coordconv_classifier", split="quadrant")))
+    uniform, quadrant = (spread(in_pixels(model="coordconv_painter", split=split)) for split in SPLITS)
     assert f"the painter {uniform} and {quadrant}." in FINDINGS
     assert (
-        f"The deconv classifier with them gets {spread(raw(model='deconv_classifier'))} of the uniform test set"
+        f"The deconv classifier with them gets {spread(in_pixels(model='deconv_classifier'))} of the uniform test set"
         in FINDINGS
     )
-    assert f"the deconv painter {spread(raw(model='deconv_painter'))}." in FINDINGS
+    assert f"the deconv painter {spread(in_pixels(model='deconv_painter'))}." in FINDINGS
     classifier, painter = (
-        [is_perfect(row) for row in raw(model=f"coordconv_{kind}")] for kind in ("classifier", "painter")
+        [is_perfect(row) for row in in_pixels(model=f"coordconv_{kind}")] for kind in ("classifier", "painter")
     )
-    on_uniform = [is_perfect(row) for row in raw(model="coordconv_classifier", split="uniform")]
+    on_uniform = [is_perfect(row) for row in in_pixels(model="coordconv_classifier", split="uniform")]
     assert sum(classifier) == sum(on_uniform)
     said = (
         f"the classifier is still perfect on uniform in {sum(on_uniform)} of {len(on_uniform)} runs, but gets at most"

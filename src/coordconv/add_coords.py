@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 ORDERS = ("ij", "xy")
@@ -84,7 +83,7 @@ def coordinate_grid(
         A tensor (1, *spatial_shape, d) or (1, d, *spatial_shape), d = rank + 1 with the radius, else rank.
 
     Raises:
-        ValueError: for a `spatial_shape` without a length or with one that is None, a `radius` that is no boolean, an
+        ValueError: for a `spatial_shape` that is no sequence, is empty or has a None, a `radius` that is no boolean, an
             unknown `order` or `data_format`, a `dtype` that is not floating-point.
 
     Example:
@@ -92,7 +91,7 @@ def coordinate_grid(
     array([[-1.,  0.,  1.],
            [-1.,  0.,  1.]], dtype=float32)
     """
-    if not np.iterable(spatial_shape) or len(spatial_shape) == 0 or any(n is None for n in spatial_shape):
+    if not hasattr(spatial_shape, "__len__") or len(spatial_shape) == 0 or any(n is None for n in spatial_shape):
         raise ValueError(
             f"`spatial_shape` must be a sequence of lengths, one per axis. Received: spatial_shape={spatial_shape!r}"
         )

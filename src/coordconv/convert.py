@@ -27,11 +27,11 @@ def convert_model(
     in wrappers such as `TimeDistributed` included. Coordinate weights are zero, so the outputs are the same
     until they are trained. All other layers are kept as they are: other convolutions, subclasses of these,
     CoordConv layers that are there already, and what a custom layer holds inside, or a wrapper with a `from_config` of
-    its own. What `keras.models.clone_model` cannot copy cannot be converted. A model of a class of your own becomes a
-    plain functional or sequential one.
+    its own. What `keras.models.clone_model` cannot copy cannot be converted. A model of a class with an `__init__` of
+    its own becomes a plain functional or sequential one.
 
     Args:
-        model: A built functional or sequential model, without a `call` of its own. It is left as it is.
+        model: A built functional or sequential model. It is left as it is.
         layers: Names of the convolutions to replace; of one in a wrapper, its own. Defaults to all of them.
         radius: As of the layers.
         order: As of the layers.
@@ -43,8 +43,9 @@ def convert_model(
 
     Raises:
         ValueError: if `model` is not built or neither functional nor sequential, if it or a model in it has a `call` of
-            its own, if a layer cannot be copied, if there is nothing to replace, if one of `layers` is no convolution
-            of it, or if `coord_kernel_size` does not fit one of those that are replaced.
+            its own that the copy would not have, if a layer cannot be copied, if there is nothing to replace and
+            `layers` is None, if one of `layers` is no convolution of it, or if `coord_kernel_size` does not fit one of
+            those that are replaced.
 
     Example:
     >>> model = keras.Sequential([keras.Input((32, 48, 3)), keras.layers.Conv2D(8, 3)])
@@ -69,7 +70,8 @@ def convert_model(
                 clones[id(layer)] = clone_all(layer)
             else:
                 clones[id(layer)] = make(layer)
-                pairs.append((layer, clones[id(layer)]))
+                if isinstance(layer, keras.layers.Layer):  # not an operation, as the sum in `x + 1`
+                    pairs.append((layer, clones[id(layer)]))
         return clones[id(layer)]
 
     def make(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -77,14 +79,16 @@ def convert_model(
             convolutions.add(layer.name)
             if names is None or layer.name in names:
                 return _STAND_INS[type(layer)]._like(layer, **arguments)
-        inner = {"layer": clone(layer.layer)} if _takes_its_layer(layer) else {}
+        inner = [clone(layer.layer)] if _takes_its_layer(layer) else []
         try:
             config = layer.get_config()
-            return type(layer)(**{**config, **inner}) if inner else type(layer).from_config(config)
+            if not inner:
+                return type(layer).from_config(config)
+            del config["layer"]
+            return type(layer)(*inner, **config)
         except (TypeError, ValueError, NotImplementedError) as error:
             raise ValueError(
-                f"Layer '{layer.name}' of class {type(layer).__name__} cannot be copied from its config; "
-                "keras.models.clone_model cannot copy it either"
+                f"Layer '{layer.name}' of class {type(layer).__name__} cannot be copied from its config"
             ) from error
 
     def clone_all(model: keras.Model) -> keras.Model:

@@ -82,8 +82,8 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
     weights: list[Any] = source.weights
     copies: list[Any] = []
     for new in target.weights:
-        is_added = new.name == "coord_kernel" and [each.name for each in weights[len(copies) :][:1]] != ["coord_kernel"]
-        if not is_added:
+        expected = weights[len(copies)].name if len(copies) < len(weights) else None
+        if new.name != "coord_kernel" or expected == "coord_kernel":
             copies.append(new)
     shapes = [[tuple(each.shape) for each in own] for own in (weights, copies)]
     if shapes[0] != shapes[1]:
@@ -104,6 +104,7 @@ class _CoordConv(TakesCoordinates):
     # The Keras layer, and which axis of its kernel counts the input channels.
     _stands_in_for: Any
     _channel_axis = -2
+    _why_smallest = ""  # of the sizes of a coordinate kernel
 
     kernel_initializer: Any
 
@@ -124,8 +125,6 @@ class _CoordConv(TakesCoordinates):
         self.coord_kernel_size = self._check_coord_kernel_size(coord_kernel_size)
         self.coord_kernel_initializer = keras.initializers.get(coord_kernel_initializer)
         self.input_spec = keras.InputSpec(ndim=self.rank + 2)
-
-    _why_smallest = ""
 
     def _smallest_coord_kernel(self) -> tuple[int, ...]:
         return (1,) * int(self.rank)
@@ -213,7 +212,7 @@ class _CoordConv(TakesCoordinates):
         channels = coordinate_channels(self.rank, self.radius)
         own = self.coord_kernel_initializer
         if own is None and np.ndim(getattr(initializer, "value", 0)) > 0:
-            own = keras.initializers.Zeros()  # fixed filters: there is no more of them
+            own = keras.initializers.Zeros()  # fixed filters have none for coordinates
         whole = own is None and self.coord_kernel_size is None
         if whole:
             self.kernel_initializer = _part_of_one_draw(initializer, axis, channels, last=False)
@@ -337,8 +336,7 @@ class CoordConv1D(_CoordConvForward, keras.layers.Conv1D):  # type: ignore[misc]
         order: `"ij"` or `"xy"`: the same for a single axis.
         coord_kernel_size: Integer from 1 to `kernel_size`, the size of the coordinate filter, which lies in
             the middle of the window, or at its end where `padding="causal"`. Defaults to `kernel_size`.
-        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone. Defaults to one draw
-            of both.
+        coord_kernel_initializer: Draws the coordinate weights. Defaults to `kernel_initializer`, see `CoordConv2D`.
         **kwargs: As of `keras.layers.Conv1D`.
 
     Call arguments:
@@ -391,8 +389,8 @@ class CoordConv2D(_CoordConvForward, keras.layers.Conv2D):  # type: ignore[misc]
         order: `"ij"` for (row, column), `"xy"` for (column, row), as in the paper.
         coord_kernel_size: Integer or two integers from 1 to `kernel_size`, the size of the coordinate filter,
             which lies in the middle of the window. Defaults to `kernel_size`.
-        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone: `"zeros"` begins as the
-            convolution without coordinates. Defaults to one draw of both.
+        coord_kernel_initializer: Draws the coordinate weights; `"zeros"` begins as the convolution without
+            coordinates. Defaults to `kernel_initializer`, as said above, or to zeros where that is a constant kernel.
         **kwargs: As of `keras.layers.Conv2D`.
 
     Call arguments:
@@ -439,8 +437,7 @@ class CoordConv3D(_CoordConvForward, keras.layers.Conv3D):  # type: ignore[misc]
         order: `"ij"` for the first axis first, `"xy"` for the last axis first.
         coord_kernel_size: Integer or three integers from 1 to `kernel_size`, the size of the coordinate
             filter, which lies in the middle of the window. Defaults to `kernel_size`.
-        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone. Defaults to one draw
-            of both.
+        coord_kernel_initializer: Draws the coordinate weights. Defaults to `kernel_initializer`, see `CoordConv2D`.
         **kwargs: As of `keras.layers.Conv3D`.
 
     Call arguments:
@@ -490,9 +487,8 @@ class CoordConv2DTranspose(_CoordConv, keras.layers.Conv2DTranspose):  # type: i
         coord_kernel_size: Integer or two integers, the size of the coordinate filter, which lies in the
             middle of the window: from `strides`, since a filter smaller than the stride would leave some
             output pixels without coordinates, to `kernel_size`, the default. Where `kernel_size` is below `strides`,
-            it is the one size allowed.
-        coord_kernel_initializer: As `kernel_initializer`, for the coordinate weights alone. Defaults to one draw
-            of both.
+            that is the only size allowed.
+        coord_kernel_initializer: Draws the coordinate weights. Defaults to `kernel_initializer`, see `CoordConv2D`.
         **kwargs: As of `keras.layers.Conv2DTranspose`.
 
     Call arguments:

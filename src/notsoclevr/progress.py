@@ -33,12 +33,12 @@ def bar(name: str, total: float, initial: int = 0, shown: str = COUNT) -> tqdm[A
     )
 
 
-def say(shown: tqdm[Any], head: str, line: str) -> None:
-    """Write a line beside a bar, or after its head where the bar is disabled."""
-    if shown.disable:
+def say(beside: tqdm[Any], head: str, line: str) -> None:
+    """Write a line beside a bar; where the bar is disabled, write the head and the line."""
+    if beside.disable:
         print(f"{head}  {line}", file=sys.stderr, flush=True)
     else:
-        shown.set_postfix_str(line)
+        beside.set_postfix_str(line)
 
 
 def exact(row: Mapping[str, Any]) -> str:

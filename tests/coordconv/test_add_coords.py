@@ -144,6 +144,7 @@ def test_refuses_arguments(arguments, message):
     "shape, arguments, message",
     [
         (5, {}, "`spatial_shape` must be a sequence of lengths, one per axis. Received: spatial_shape=5"),
+        ((n for n in (3, 4)), {}, "`spatial_shape` must be a sequence"),
         ((), {}, r"`spatial_shape` must be .* Received: spatial_shape=\(\)"),
         ((None, 4), {}, r"`spatial_shape` must be .* Received: spatial_shape=\(None, 4\)"),
         ((3, 4), {"radius": "no"}, "`radius` must be True or False. Received: radius='no'"),
@@ -155,6 +156,11 @@ def test_refuses_arguments(arguments, message):
 def test_grid_refuses_arguments(shape, arguments, message):
     with pytest.raises(ValueError, match=message):
         coordinate_grid(shape, **arguments)
+
+
+def test_grid_takes_the_shape_of_a_tensor():
+    images = ops.zeros((2, 3, 4, 1))
+    assert tuple(coordinate_grid(images.shape[1:-1]).shape) == (1, 3, 4, 2)
 
 
 def test_grid_has_the_data_format_of_the_layers():

@@ -335,6 +335,28 @@ class Twice(keras.Model):
         return 2 * super().call(inputs, training, mask)
 
 
+class TwiceWithoutInit(keras.Model):
+    def call(self, inputs, training=None, mask=None):
+        return 2 * super().call(inputs, training, mask)
+
+
+def test_convert_model_keeps_a_class_that_is_made_of_inputs_and_outputs():
+    inputs = keras.Input((9, 6, 2))
+    model = TwiceWithoutInit(inputs, layers.Conv2D(2, 1)(inputs))
+    converted = convert_model(model)
+    images = normal(2, 9, 6, 2)
+    assert_same(converted(images), model(images))
+    assert np.any(numpy(converted(images)))
+
+
+def test_convert_model_keeps_operations():
+    inputs = keras.Input((9, 6, 2))
+    outputs = ops.relu(layers.Conv2D(2, 1)(inputs[:, 1:]) * 2 + 1)
+    model = with_random_weights(keras.Model(inputs, layers.Conv2D(2, 1)(outputs)))
+    images = normal(2, 9, 6, 2)
+    np.testing.assert_allclose(numpy(convert_model(model)(images)), numpy(model(images)), rtol=1e-5)
+
+
 class Unsaid(layers.Layer):
     """A layer whose config does not say what weights it has."""
 
@@ -363,6 +385,22 @@ def test_convert_model_refuses_what_would_compute_something_else():
     model = keras.Sequential([keras.Input((9, 6, 2)), layers.Conv2D(2, 1), unregistered])
     with pytest.raises(ValueError, match="Layer 'dense' of class Dense cannot be copied from its config"):
         convert_model(model)
+
+
+class OtherName(layers.Wrapper):
+    def __init__(self, inner, **arguments):
+        super().__init__(inner, **arguments)
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+
+def test_convert_model_gives_a_wrapper_its_layer_by_position():
+    model = keras.Sequential([keras.Input((9, 6, 2)), OtherName(layers.Conv2D(3, 1))])
+    converted = convert_model(model)
+    assert type(converted.layers[0].layer) is CoordConv2D
+    images = normal(2, 9, 6, 2)
+    assert_same(converted(images), model(images))
 
 
 class Copied(layers.Wrapper):

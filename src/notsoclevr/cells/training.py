@@ -108,9 +108,8 @@ def log_missing(store: Store, cells: Sequence[Cell]) -> list[str]:
             tracking.check_files(outcome)
             if not run_id or not store.resume(run_id):
                 run_id = store.open_run(record.run_of(cell.experiment))
-                with suppress(
-                    OSError
-                ):  # of a folder that cannot be written to; a second attempt then opens another run
+                # Where the folder cannot be written to, a second attempt opens another run.
+                with suppress(OSError):
                     files.save_run(cell.directory, run_id, digest)
             store.finish(run_id, outcome)
         except tracking.StoreError:

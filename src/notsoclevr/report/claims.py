@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -260,10 +259,12 @@ def _missing(findings: Sequence[Finding]) -> list[str]:
 
 def _ranges(seeds: Collection[int]) -> str:
     """Return seeds in words, those that follow each other as a range."""
-    follows = groupby(
-        enumerate(sorted(seeds)), key=lambda place: place[1] - place[0]
-    )  # alike where one follows another
-    runs = [[seed for _, seed in own] for _, own in follows]
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
     shown = ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
     return f"seed{'s' if len(seeds) > 1 else ''} {shown}"
 

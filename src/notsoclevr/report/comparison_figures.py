@@ -14,7 +14,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import EngFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.cells.files import Cell
@@ -24,7 +24,7 @@ UNSEEN = "#56B4E9"  # a frame that is seen on black and beside white
 # A name, images of the showcase squares, (k, 64, 64) from 0 to 1, and which of them were never trained on, (k,).
 Painted = tuple[str, npt.NDArray[Any], npt.NDArray[np.bool_]]
 GROUPS = ("uniform, train", "uniform, test", "quadrant, train", "quadrant, test")  # of SHOWCASE, alike in size
-FEW = 20  # wrong positions, which are ringed on a map
+FEW_WRONG = 20  # positions, which are ringed on a map
 POOR = "#B34700"  # of numbers of the baselines: FAR and WRONG are too dark and too light for letters
 
 
@@ -50,14 +50,13 @@ def save_maps(path: Path, cells: Sequence[Cell]) -> None:
         axes.set_axis_on()
         figures.draw_map(axes, cell)
         wrong = cell.predictions["coordinates"][cell.predictions["is_test"] & ~cell.predictions["exact"]]
-        if 0 < len(wrong) <= FEW:
+        if 0 < len(wrong) <= FEW_WRONG:
             axes.plot(wrong[:, 1], wrong[:, 0], "o", color=figures.INK, markersize=7, fillstyle="none", clip_on=False)
         axes.set_title(("" if row else _heading(cell) + "\n") + figures.caption(cell), fontsize=8)
         if not any(other.get_ylabel() for other in grid[row]):
             axes.set_ylabel(f"{cell.metrics['split']} split", fontsize=10)
-    figure.suptitle(
-        "Positions that each network answers exactly; a ring: one of few wrong ones in the test set", fontsize=11
-    )
+    said = f"Where each network answers exactly; rings: wrong test positions, where there are at most {FEW_WRONG}"
+    figure.suptitle(said, fontsize=11)
     figures.add_legend(figure)
     figures.save(figure, path)
 
@@ -127,13 +126,18 @@ def save_painted(path: Path, painted: Sequence[Painted]) -> None:
     figures.save(figure, path)
 
 
+def in_percent(share: float, _: float) -> str:
+    """Return the label of a tick, with as many digits as it needs."""
+    return f"{100 * share:.6g} %"
+
+
 def scale_to_operations(axes: Axes) -> None:
     """Give axes a logarithmic scale of operations below and one of shares at the left."""
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(EngFormatter("FLOP"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", labelsize=7)  # "100 GFLOP" is long
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(in_percent)
     axes.spines[["top", "right"]].set_visible(False)
 
 

@@ -12,7 +12,7 @@ from notsoclevr.studies.rows import is_perfect
 
 
 def strips(runs: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Return the runs of the study over seeds, one strip per model and split.
+    """Return the runs of the study over seeds, one strip per model and split, and one for its fresh seeds.
 
     Args:
         runs: Runs of the study `seeds`, none of which failed; they differ in model, split and seed.
@@ -25,18 +25,18 @@ def strips(runs: pd.DataFrame | None) -> list[dict[str, Any]]:
     """
     if runs is None:
         return []
-    runs = runs.assign(place=runs["model"].map([*MODELS].index), name=names(runs))
+    runs = runs.assign(place=runs["model"].map([*MODELS].index), name=titles(runs))
     return [_strip(own) | {"name": name} for (_, _, name), own in runs.groupby(["split", "place", "name"])]
 
 
-def names(runs: pd.DataFrame) -> pd.Series[str]:
-    """Return what runs of the study over seeds are called: the model, and that its seeds led to no recipe.
+def titles(runs: pd.DataFrame) -> pd.Series[str]:
+    """Return the titles of runs over seeds: that of the model, with ", fresh seeds" where a seed led to no recipe.
 
     Args:
         runs: With the variant `fresh` for seeds that never led to a change of the search.
     """
-    titles = runs["model"].map(lambda model: MODELS[model].title)
-    return titles.where(runs["variant"] != "fresh", titles + ", fresh seeds")
+    title = runs["model"].map(lambda model: MODELS[model].title)
+    return title.where(runs["variant"] != "fresh", title + ", fresh seeds")
 
 
 def _strip(runs: pd.DataFrame) -> dict[str, Any]:

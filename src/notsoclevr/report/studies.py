@@ -22,7 +22,7 @@ from notsoclevr.report import study_figures as figures
 from notsoclevr.report.comparison_figures import Painted, save_painted
 from notsoclevr.report.markdown import NONE, flat, quantity, share, span, success, table
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
-from notsoclevr.report.strips import names
+from notsoclevr.report.strips import titles
 from notsoclevr.studies.rows import BY_EPOCH, is_perfect, load_table, metric_of, summarise
 from notsoclevr.studies.spec import BUDGET, Study, load_study, study_files
 from notsoclevr.tasks import METRICS
@@ -195,9 +195,9 @@ def _in_words(settings: str) -> str:
 
 
 def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
-    """Return what the networks of a study paint: of each kind with the seed whose test IoU is nearest to the median.
+    """Return what the networks of a study paint: of each kind the one with the test IoU nearest to the median.
 
-    Only seeds of which a picture was kept are shown; the median and the range that is written beside are of all.
+    Seeds of which no picture was kept count, but cannot be shown.
     """
     has_picture = pd.Series([study.squares(key).exists() for key in runs["key"]], runs.index)
     splits = {training.key: training.experiment.split for training in study.trainings}
@@ -210,7 +210,7 @@ def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
         canvas = Canvas.of(splits[run["key"]](generate()))
         unseen = canvas.is_test[SHOWCASE_PLACES]
         images = np.hsplit(imread(study.squares(run["key"]))[..., 0], len(unseen))
-        of = f" of {_spans(alike, 'iou')}" if len(alike) > 1 else ""
+        of = f" ({len(alike)} seeds: {_spans(alike, 'iou')})" if len(alike) > 1 else ""
         name = (
             f"{_title(run['model'])}, {run['split']}\n{run['variant'].replace('_', ' ')}, seed {run['seed']}\n"
             f"test IoU {quantity(METRICS['iou'], run['test_iou'])}{of}"
@@ -220,8 +220,8 @@ def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
 
 
 def _draw_seeds(path: Path, runs: pd.DataFrame, _: Loaded) -> None:
-    """Draw one line per model, and one of its seeds that led to no recipe."""
-    figures.save_strips(path, _kinds(runs, names(runs)))
+    """Draw one line per model, and one more for its fresh seeds."""
+    figures.save_strips(path, _kinds(runs, titles(runs)))
 
 
 def _draw_variants(path: Path, runs: pd.DataFrame, loaded: Loaded) -> None:

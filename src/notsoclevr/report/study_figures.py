@@ -18,7 +18,7 @@ from matplotlib.ticker import NullFormatter, PercentFormatter
 
 from notsoclevr.cells import figures
 from notsoclevr.models import MODELS
-from notsoclevr.report.comparison_figures import scale_to_operations
+from notsoclevr.report.comparison_figures import in_percent, scale_to_operations
 from notsoclevr.report.markdown import success
 from notsoclevr.report.published import PAPER_METRICS, paper_metric, published
 from notsoclevr.report.strips import apart
@@ -42,7 +42,7 @@ def save_strips(
 ) -> None:
     """Write every run of a study as a dot: how much of its test set it ended exact on, one line per kind of run.
 
-    Where all runs of a split are above 90 %, its panel shows that part of the scale alone.
+    Where all runs of a split are above 90 %, its panel begins at the lowest of them, or at 99 %.
 
     Args:
         path: The picture.
@@ -69,7 +69,7 @@ def save_strips(
         margin = 0.02 * (1 - low)
         axes.set(xlim=(low - margin, 1 + margin), ylim=(len(kinds) - 0.5, -0.5), xlabel=f"exact on {asked}")
         axes.set_title(f"{split}, zoomed in" if zoomed else split, fontsize=10)
-        axes.xaxis.set_major_formatter(_in_percent)
+        axes.xaxis.set_major_formatter(in_percent)
         axes.xaxis.label.set_size(8)
         axes.tick_params(axis="x", labelsize=8)
         axes.tick_params(axis="y", length=0)
@@ -119,7 +119,7 @@ def save_shares(path: Path, runs: pd.DataFrame) -> None:
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.tick_params(axis="x", labelsize=7)
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(in_percent)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=7)
     grid.flat[0].set_ylabel("exact on the rest")
@@ -198,9 +198,4 @@ def _stretch(axes: Axes) -> None:
         functions=(lambda share: -np.log10(1 + least - share), lambda height: 1 + least - 10.0**-height),
     )
     axes.set(ylim=(-0.1, 1 + least / 3), yticks=(0, 0.5, 0.9, 0.99, 0.999, 1))
-    axes.yaxis.set_major_formatter(_in_percent)
-
-
-def _in_percent(share: float, _: float) -> str:
-    """Return the label of a tick, with as many digits as it needs."""
-    return f"{100 * share:.3g} %"
+    axes.yaxis.set_major_formatter(in_percent)
