@@ -231,9 +231,8 @@ def test_track_logs_a_cell_whose_folder_cannot_be_written_to(trained: Path) -> N
         note.rmdir()
         (trained / "run.json").rename(note)
     assert done.returncode == 0, done.stderr
-    assert {run.info.run_name: run.info.status for run in runs(uri)} == dict.fromkeys(
-        map("{}-quadrant".format, CELLS), "FINISHED"
-    )
+    statuses = {run.info.run_name: run.info.status for run in runs(uri)}
+    assert statuses == dict.fromkeys(["comparison", *(f"{model}-quadrant" for model in CELLS)], "FINISHED")
 
 
 def test_track_names_the_cell_that_is_incomplete_and_logs_the_rest(trained: Path) -> None:
