@@ -482,6 +482,16 @@ def test_the_tutorials_painters() -> None:
         "an IoU of {} on uniform, with at most {} of the squares exact, and {} in the unseen quadrant, with at most {}."
     )
     assert said.format(*painted) in FINDINGS
+    tried = partial(rows_of, "replication", model="two_stage_painter", split="uniform")
+    ends, most = [], []
+    for variant in ("better_schedule", "more_training"):
+        rows = tried(variant=variant)
+        ious = [f"{iou:.3f}" for iou in sorted(float(row["test_iou"]) for row in rows)]
+        ends.append(" and ".join(filter(None, (", ".join(ious[:-1]), ious[-1]))))
+        most.append(percent(best(rows)))
+    assert f"end on uniform at {ends[0]}, with at most {most[0]} exact." in FINDINGS
+    assert f"two of them end at {ends[1]}, with {most[1]} exact; the third, whose IoU of 0.822 is" in FINDINGS
+    assert not next(row for row in uniform if row["test_iou"].startswith("0.822"))["training_operations"]
     heart = table(model="deconv_painter", split="quadrant")
     said = (
         f"{spread(heart, 'train_exact')} of the squares that it is trained on exact, and {spread(heart)} of the others"
