@@ -326,18 +326,15 @@ def test_convert_model_gives_each_layer_its_own_weights():
     assert_same(convert_model(model)(images), model(images))
 
 
-class Twice(keras.Model):
-    def __init__(self):
-        inputs = keras.Input((9, 6, 2))
-        super().__init__(inputs, layers.Conv2D(2, 1)(inputs), name="twice")
-
-    def call(self, inputs, training=None, mask=None):
-        return 2 * super().call(inputs, training, mask)
-
-
 class TwiceWithoutInit(keras.Model):
     def call(self, inputs, training=None, mask=None):
         return 2 * super().call(inputs, training, mask)
+
+
+class Twice(TwiceWithoutInit):
+    def __init__(self):
+        inputs = keras.Input((9, 6, 2))
+        super().__init__(inputs, layers.Conv2D(2, 1)(inputs), name="twice")
 
 
 def test_convert_model_keeps_a_class_that_is_made_of_inputs_and_outputs():
@@ -388,6 +385,8 @@ def test_convert_model_refuses_what_would_compute_something_else():
 
 
 class OtherName(layers.Wrapper):
+    """A wrapper that has to be given its layer by position."""
+
     def __init__(self, inner, **arguments):
         super().__init__(inner, **arguments)
 
@@ -395,24 +394,16 @@ class OtherName(layers.Wrapper):
         return self.layer(inputs)
 
 
-def test_convert_model_gives_a_wrapper_its_layer_by_position():
-    model = keras.Sequential([keras.Input((9, 6, 2)), OtherName(layers.Conv2D(3, 1))])
-    converted = convert_model(model)
-    assert type(converted.layers[0].layer) is CoordConv2D
-    images = normal(2, 9, 6, 2)
-    assert_same(converted(images), model(images))
+class Copied(OtherName):
+    """A wrapper that copies its layer, so that the coordinate weights of the copy have to be zero too."""
 
-
-class Copied(layers.Wrapper):
     def __init__(self, layer, **arguments):
         super().__init__(layer.__class__.from_config(layer.get_config()), **arguments)
 
-    def call(self, inputs):
-        return self.layer(inputs)
 
-
-def test_convert_model_starts_from_zeros_in_a_wrapper_that_copies_its_layer():
-    model = keras.Sequential([keras.Input((9, 6, 2)), Copied(layers.Conv2D(3, 1))])
+@pytest.mark.parametrize("wrapper", [OtherName, Copied])
+def test_convert_model_converts_within_a_wrapper_of_your_own(wrapper):
+    model = keras.Sequential([keras.Input((9, 6, 2)), wrapper(layers.Conv2D(3, 1))])
     converted = convert_model(model)
     assert type(converted.layers[0].layer) is CoordConv2D
     images = normal(2, 9, 6, 2)
