@@ -31,7 +31,6 @@ COLUMNS = (
 def compare(cell: Cell) -> dict[str, Any]:
     """Return the row of a cell in comparison.csv; None where a metric does not apply or nothing was published."""
     metrics = cell.metrics
-    gflop = gigaflop(cell, metrics["epochs"])
     perfect = metrics["epochs_to_perfect"]
     measured = {name: metrics.get(name) for metric in METRICS for name in (f"train_{metric}", f"test_{metric}")}
     values = {
@@ -39,8 +38,8 @@ def compare(cell: Cell) -> dict[str, Any]:
         **{name: None if value is None else round(value, 6) for name, value in measured.items()},
         **published(metrics["model"], metrics["split"])._asdict(),
         "epochs_to_perfect": perfect,
-        "gflop": gflop,
-        "gflop_to_perfect": perfect and gigaflop(cell, perfect),
+        "gflop": round(gigaflop(cell, metrics["epochs"]), 1),
+        "gflop_to_perfect": perfect and round(gigaflop(cell, perfect), 1),
     }
     return {name: values[name] for name in dict.fromkeys((*COLUMNS, *values))}
 
@@ -48,7 +47,7 @@ def compare(cell: Cell) -> dict[str, Any]:
 def gigaflop(cell: Cell, epochs: float) -> float:
     """Return the floating-point operations, in billions, of so many epochs of a cell's training."""
     operations: float = cell.metrics["training_operations"] / cell.metrics["epochs"] * epochs
-    return round(operations / GIGA, 1)
+    return operations / GIGA
 
 
 def history(cell: Cell) -> list[dict[str, Any]]:
@@ -58,7 +57,7 @@ def history(cell: Cell) -> list[dict[str, Any]]:
     columns = [f"{part}_{name}" for part in ("train", "test") for name in measured]
     return [
         named
-        | {"epoch": int(row["epoch"]), "gflop": gigaflop(cell, row["epoch"])}
+        | {"epoch": int(row["epoch"]), "gflop": round(gigaflop(cell, row["epoch"]), 1)}
         | {name: row.get(name) for name in columns}
         for row in cell.history
     ]

@@ -6,12 +6,14 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster
+from filelock import FileLock, Timeout
 
 from notsoclevr.errors import StudyError, describe
 
@@ -86,6 +88,28 @@ def remote_cluster(address: str) -> Iterator[Client]:
         raise StudyError(f"--scheduler {address}: no scheduler answers: {describe(error)}", exit_status=1) from None
     with client:
         yield client
+
+
+@contextmanager
+def alone(folder: Path, doing: str) -> Iterator[Callable[[], None]]:
+    """Keep other processes from working in a folder, and defer Ctrl-C and SIGTERM.
+
+    Args:
+        folder: Of a study or of the search for a recipe.
+        doing: What the other process is doing, for the message.
+
+    Yields:
+        A function that raises what was asked for in the meantime, see `deferred_stop`.
+
+    Raises:
+        StudyError: Another process works in it.
+    """
+    try:
+        lock = FileLock(folder / ".study.lock", timeout=0).acquire()
+    except Timeout:
+        raise StudyError(f"{folder}: another process is {doing}", exit_status=1) from None
+    with lock, deferred_stop() as stop:
+        yield stop
 
 
 @contextmanager

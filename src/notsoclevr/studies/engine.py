@@ -11,11 +11,10 @@ from pathlib import Path
 
 from distributed import Client, Future, KilledWorker
 from distributed.scheduler import NoWorkerError
-from filelock import FileLock, Timeout
 
 from notsoclevr import progress
 from notsoclevr.errors import StudyError, describe
-from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
+from notsoclevr.studies.cluster import Pending, alone, local_cluster, remote_cluster
 from notsoclevr.studies.log import StudyLog, log_rows, open_log
 from notsoclevr.studies.rows import Row, load_rows, make_row, own_rows, save_rows, save_squares, save_summary, to_frame
 from notsoclevr.studies.spec import Study, Training
@@ -42,11 +41,8 @@ def run_study(root: Path, study: Study, *, workers: int, scheduler: str | None) 
         StudyError: results.csv is not as it was written or another process works on it, or no scheduler answers, or it
             was lost, or all workers. The rows that are there stay.
     """
-    try:
-        with FileLock(study.path.with_name(".study.lock"), timeout=0), deferred_stop() as stop:
-            return _run(root, study, workers, scheduler, stop)
-    except Timeout:
-        raise StudyError(f"{study.path}: another process is running this study", exit_status=1) from None
+    with alone(study.path.parent, "running this study") as stop:
+        return _run(root, study, workers, scheduler, stop)
 
 
 def _run(root: Path, study: Study, workers: int, scheduler: str | None, stop: Callable[[], None]) -> int:

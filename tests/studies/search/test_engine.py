@@ -173,7 +173,9 @@ def test_what_fails_is_a_row_and_the_rest_goes_on(home: Path, run: Callable[...,
     assert chosen.row.recipe and chosen.row.recipe.optimizer == "adamw"
 
 
-def test_no_trial_that_finished_is_one_line(home: Path, run: Callable[..., Chosen]) -> None:
+def test_no_trial_that_finished_is_one_line(
+    home: Path, run: Callable[..., Chosen], capsys: pytest.CaptureFixture[str]
+) -> None:
     def fails(training: Training) -> dict[str, Any]:
         raise RuntimeError("no luck")
 
@@ -187,6 +189,7 @@ def test_no_trial_that_finished_is_one_line(home: Path, run: Callable[..., Chose
     with pytest.raises(StudyError, match=r"none of 9 trials finished; .*: one epoch costs more than the ceiling"):
         run(workers := Workers())
     assert workers.done == []
+    assert "trial 8 seed 1000: one epoch costs more than the ceiling" in capsys.readouterr().err
 
 
 def test_one_of_the_best_that_fails_with_another_seed_is_not_chosen_and_run_again(

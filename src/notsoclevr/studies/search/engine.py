@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from notsoclevr import progress
@@ -23,7 +22,7 @@ from notsoclevr.cost import GIGA, training_operations
 from notsoclevr.errors import StudyError
 from notsoclevr.models import Model
 from notsoclevr.recipes import Recipe
-from notsoclevr.studies.cluster import Pending, deferred_stop, local_cluster, remote_cluster
+from notsoclevr.studies.cluster import Pending, alone, local_cluster, remote_cluster
 from notsoclevr.studies.engine import LOST, row_of
 from notsoclevr.studies.log import StudyLog, open_log
 from notsoclevr.studies.search.journal import Journal, Measured
@@ -79,31 +78,28 @@ def run_search(root: Path, space: Space, *, workers: int, scheduler: str | None)
             the scheduler or all workers were lost. What ended is kept.
     """
     space.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(space.folder / ".study.lock", timeout=0), deferred_stop() as stop, ExitStack() as stack:
-            lines = load_lines(space)
-            journal = Journal(space)
-            import_tensorflow()  # to count operations
-            about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
-            files = (space.folder.parent / FILE, space.trials_file, space.recipe_file)
-            log = stack.enter_context(open_log(root, f"search-{space.model}", about, "search", files))
-            bar = stack.enter_context(progress.bar(f"search {space.model}", space.trials))
+    with alone(space.folder, "running this search") as stop, ExitStack() as stack:
+        lines = load_lines(space)
+        journal = Journal(space)
+        import_tensorflow()  # to count operations
+        about = f"Search for the recipe of {space.model}, docs/protocol.md: {space.trials} trials."
+        files = (space.folder.parent / FILE, space.trials_file, space.recipe_file)
+        log = stack.enter_context(open_log(root, f"search-{space.model}", about, "search", files))
+        bar = stack.enter_context(progress.bar(f"search {space.model}", space.trials))
 
-            @cache
-            def client() -> Client:  # from the first training on, of which there may be none
-                most = max(space.together, space.best, AT_ONCE)  # trainings that are ever under way together
-                cluster = remote_cluster(scheduler) if scheduler else local_cluster(min(workers, most))
-                return stack.enter_context(cluster)
+        @cache
+        def client() -> Client:  # from the first training on, of which there may be none
+            most = max(space.together, space.best, AT_ONCE)  # trainings that are ever under way together
+            cluster = remote_cluster(scheduler) if scheduler else local_cluster(min(workers, most))
+            return stack.enter_context(cluster)
 
-            search = _Search(space=space, journal=journal, lines=lines, log=log, bar=bar, client=client, stop=stop)
-            bar.write(search.budget(), file=sys.stderr)
-            search.try_all()
-            search.train_best_again()
-            chosen = choose(space, search.rows)
-            save_recipe(space, chosen)
-            return chosen
-    except Timeout:
-        raise StudyError(f"{space.folder}: another process is running this search", exit_status=1) from None
+        search = _Search(space=space, journal=journal, lines=lines, log=log, bar=bar, client=client, stop=stop)
+        bar.write(search.budget(), file=sys.stderr)
+        search.try_all()
+        search.train_best_again()
+        chosen = choose(space, search.rows)
+        save_recipe(space, chosen)
+        return chosen
 
 
 @dataclass(slots=True, kw_only=True)
@@ -352,12 +348,13 @@ class _Search:
             operations=run.operations,
             outcomes=outcomes,
         )
+        news = run.trained or (row.trial, row.seed) not in self.lines
         self.rows.append(row)
         line = self.lines[row.trial, row.seed] = to_line(self.space, row)
         save_lines(self.space, self.lines)
         log_row(self.log, self.space, row)
         said = row.error or (f"score {line['score']}" if line["score"] else row.state)
         self.bar.update()
-        if run.trained:
+        if news:
             head = f"search {self.space.model} {len(self.rows)}/{self.bar.total}"
             progress.say(self.bar, head, f"trial {row.trial} seed {row.seed}: {said}")
