@@ -141,5 +141,5 @@ def fabricate_all(results: Path) -> list[files.Cell]:
             fails=split == "quadrant" and not MODELS[model].coordinates,
             blurred=not MODELS[model].coordinates,
         )
-        for model, split in CONFIG.cells
+        for model, split in CONFIG.cells.values()
     ]

@@ -90,6 +90,7 @@ WRONG = {
     ("pipeline", "--epochs", "2", "--jobs", "2"): "--jobs and --epochs",
     ("pipeline", "--jobs", "0"): "0 is not in the range x>=1",
     (*TRAIN, "--threads", "0"): "0 is not in the range x>=1",
+    (*TRAIN, "--out", "data"): "--out data: holds other files",
     ("study", "params.yaml", "--scheduler", ""): "--scheduler is empty",
     ("study", "params.yaml", "--workers", "2", "--scheduler", "tcp://127.0.0.1:9"): "give one of the two",
     ("search", "studies/search/nobody"): "nobody is no model; the folder takes the name of one: coordconv_classifier, ",
@@ -298,6 +299,18 @@ def test_a_training_that_diverges_is_one_line(project: Path, command: Run) -> No
     assert "notsoclevr: coordconv_regressor-uniform: the training diverged, try a lower learning_rate" in failed.stderr
     assert "Traceback" not in failed.stderr
     assert not list(project.glob("*/coordconv_regressor-uniform/metrics.json"))
+
+
+def test_what_more_threads_give_is_no_cell_of_the_comparison(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from notsoclevr.cells import training
+
+    places: list[str] = []
+    monkeypatch.setattr(training, "train_cell", lambda *given, **_: places.append(given[3].parent.name))
+    monkeypatch.setattr(cli, "_stop_politely", lambda: None)
+    for threads in ("1", "2"):
+        with pytest.raises(SystemExit):
+            cli.main(["--root", str(project), *TRAIN, "--threads", threads])
+    assert places == ["results", "outputs"]
 
 
 def test_a_terminal_gets_a_bar_and_another_recipe_another_place(project: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_recipe_of_the_guides_model_can_be_searched(extended: Path) -> None:
 
 def test_the_guide_is_all_it_takes(extended: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load(extended / "params.yaml")
-    for model, split in config.cells:
+    for model, split in config.cells.values():
         experiment = config.experiment(model, split)
         examples = load_split(split_path(extended, split))
         train_cell(extended, experiment, examples, extended / "results" / experiment.name, started=perf_counter())
@@ -108,7 +108,7 @@ def test_the_guide_is_all_it_takes(extended: Path, capsys: pytest.CaptureFixture
     assert 0 < metrics["test_row_px"] <= metrics["test_error_px"]
 
     cells, missing = load_matrix(extended / "results", config)
-    assert [cell.name for cell in cells] == [f"{model}-{split}" for model, split in config.cells]
+    assert [cell.name for cell in cells] == [*config.cells]
     assert not missing
     stages.evaluate(extended, cells, missing)
     with (extended / "reports" / "comparison.csv").open(newline="", encoding="utf-8") as file:

@@ -19,6 +19,8 @@ from dvc.repo import Repo
 from mlflow import MlflowClient
 
 from notsoclevr import pipeline
+from notsoclevr.config import load
+from notsoclevr.errors import StudyError
 
 from .conftest import ROOT, inherited, shrink, store_uri
 from .soak.processes import strays, wait_until
@@ -278,6 +280,21 @@ def test_dvc_has_the_time_to_leave_its_files_whole(tmp_path: Path, number: int) 
         process.send_signal(number)
     assert process.returncode != 0
     assert (tmp_path / "whole").exists()
+
+
+STORE = "notsoclevr: MLflow store x does not answer: training goes on without it"
+EPOCH = "coordconv_regressor-uniform epoch 2/20  loss 1  exact 0 % train, 0 % test"
+LOST = "ERROR: failed to reproduce: exited with -9"
+
+
+@pytest.mark.parametrize(("lines", "says"), [((STORE, LOST), STORE), ((STORE, EPOCH, LOST), LOST)])
+def test_what_ended_a_training_is_said_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: tuple[str], says: str
+) -> None:
+    monkeypatch.setattr(pipeline, "DVC", (sys.executable, "-c", f"print({chr(10).join(lines)!r}); exit(1)"))
+    with pytest.raises(StudyError, match="coordconv_regressor-uniform: training failed"):
+        pipeline._Trainings(tmp_path, load(ROOT / "params.yaml"), ["coordconv_regressor-uniform"]).run(1)
+    assert f"1 of 1  coordconv_regressor-uniform  failed: {says}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

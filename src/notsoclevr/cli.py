@@ -142,7 +142,7 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the files. By default results/<model>-<split>, or outputs/<model>-<split> if that is no cell of "
-    "the comparison or if a seed or a setting is given.",
+    "the comparison or if a seed, a setting or more threads are given.",
 )
 @click.option(
     "--threads",
@@ -170,6 +170,8 @@ def train(
         overrides["seed"] = _value(seed)
     config = load(root / PARAMS, overrides)
     experiment = config.experiment(model, split_name)
+    if out and out.is_dir() and any(out.iterdir()) and not (out / "metrics.json").exists():
+        raise StudyError(f"--out {out}: holds other files; it takes an empty folder, or that of an earlier training")
     path = dataset.split_path(root, split_name)
     examples = dataset.load_split(path)
     if not dataset.equal(examples, experiment.split(dataset.generate())):
@@ -178,7 +180,7 @@ def train(
 
     from notsoclevr.cells.training import train_cell
 
-    compared = not overrides and (model, split_name) in config.cells
+    compared = not overrides and threads == 1 and experiment.name in config.cells
     directory = out or root / (RESULTS if compared else OUTPUTS) / experiment.name
     train_cell(root, experiment, examples, directory, started=started, threads=threads)
     click.echo(f"{experiment.name}: {directory}")
@@ -196,7 +198,7 @@ def _load_matrix(root: Path) -> tuple[list[Cell], list[Missing]]:
         StudyError: There is none.
     """
     config = load(root / PARAMS)
-    if not any((root / RESULTS / f"{model}-{split}").is_dir() for model, split in config.cells):
+    if not any((root / RESULTS / name).is_dir() for name in config.cells):
         raise StudyError(f"{root / RESULTS}: no results; train with `dvc repro` or `notsoclevr train`", exit_status=1)
 
     from notsoclevr.cells.matrix import load_matrix
@@ -267,11 +269,11 @@ def pipeline(root: Path, models: str, epochs: str, jobs: int | None) -> None:
             "--jobs and --epochs: an experiment of DVC trains one cell after the other; give one of the two"
         )
     config = load(root / PARAMS)
-    known = list(dict.fromkeys(model for model, _ in config.cells))
+    known = list(dict.fromkeys(model for model, _ in config.cells.values()))
     chosen = known if models == "all" else [name.strip() for name in models.split(",")]
     if unknown := [name for name in chosen if name not in known]:
         raise StudyError(f"--models: {unknown[0]!r} is no model of the matrix; takes all, or of {', '.join(known)}")
-    cells = [f"{model}-{split}" for model, split in config.cells if model in chosen]
+    cells = [name for name, (model, _) in config.cells.items() if model in chosen]
     _stop_politely()
     if epochs == "recipe":
         whole.reproduce(root, config, cells, jobs or _cores())

@@ -60,13 +60,13 @@ class Config:
         seed: The seed of the initial weights and of the order of the examples, in every cell.
         splits: The splits by name.
         models: Recipe of each model, by name.
-        cells: Model and split of every cell of the comparison, in the order in which they are shown.
+        cells: Model and split of every cell of the comparison by its name, in the order in which they are shown.
     """
 
     seed: int
     splits: Mapping[str, Split]
     models: Mapping[str, Recipe]
-    cells: Sequence[tuple[str, str]]
+    cells: Mapping[str, tuple[str, str]]
 
     def experiment(self, model: str, split: str) -> Experiment:
         """Return the experiment that trains a model on a split."""
@@ -127,6 +127,9 @@ def check_split(split: Split, where: str) -> None:
         raise StudyError(f"{where} leaves {trains} examples to train on and {tests} to test; each takes at least one")
 
 
+MAPPING = "it should be a mapping of names to values"
+
+
 @cache
 def _adapter(type_: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(type_)
@@ -147,7 +150,7 @@ def check(type_: type[Any], value: Any, path: Path | str, *where: str) -> Any:
     if value is None and not where:
         raise StudyError(f"{path}: holds no settings")
     if not isinstance(value, dict):
-        raise StudyError(f"{path}: {'.'.join(where) or 'all'} is {value!r}; it should be a mapping of names to values")
+        raise StudyError(f"{path}: {'.'.join(where) or 'the whole file'} is {value!r}; {MAPPING}")
     try:
         return _adapter(type_).validate_python(value)  # type: ignore[arg-type]
     except ValidationError as failure:
@@ -170,7 +173,8 @@ def check(type_: type[Any], value: Any, path: Path | str, *where: str) -> Any:
 def complaint(error: ErrorDetails) -> str:
     """Return what is wrong with a value, in words."""
     given = error["input"]
-    said = f"is {given!r}; {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = f"{error['msg'][0].lower()}{error['msg'][1:]}"
+    said = f"is {given!r}; {MAPPING if error['type'] in ('dict_type', 'dataclass_type') else message}"
     if isinstance(given, str) and _is_number(given):
         said += " (YAML reads a number without a point, as 1e-3, as text: write 0.001)"
     return said
@@ -287,5 +291,5 @@ def configure(content: Any, overrides: Mapping[str, Any], path: Path | str) -> C
         seed=file.seed,
         splits={name: check(split, file.splits[name], path, "splits", name) for name, split in SPLITS.items()},
         models={name: check(model.recipe, file.models[name], path, "models", name) for name, model in MODELS.items()},
-        cells=[(model, split) for model in file.matrix.model for split in file.matrix.split],
+        cells={f"{model}-{split}": (model, split) for model in file.matrix.model for split in file.matrix.split},
     )

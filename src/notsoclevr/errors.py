@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-TAKE_BACK = "take it back with `dvc pull` or `dvc checkout`, or train the cell again with `dvc repro`"
+TAKE_BACK = "take it back with `dvc pull` or `dvc checkout` if DVC keeps it, or train the cell again"
 PREFIX = "notsoclevr: "  # of what goes wrong, on stderr
 LONGEST = 500  # characters of a message; the middle of a longer one is some value that was given
 

@@ -125,9 +125,9 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a CSV file whose columns are the keys of the first row; None is an empty field."""
+    """Write a CSV file whose columns are the keys of the first row, if there is one; None is an empty field."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer = csv.DictWriter(file, rows[0].keys() if rows else (), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -188,7 +188,7 @@ class _Trainings:
 
     def __init__(self, root: Path, config: Config, cells: Sequence[str]) -> None:
         self._root = root
-        self._epochs = {f"{model}-{split}": config.models[model].epochs for model, split in config.cells}
+        self._epochs = {name: config.models[model].epochs for name, (model, _) in config.cells.items()}
         # the most expensive cells come first
         costs = {name: self._epoch_cost(name) for name in cells}
         self._costs = dict(sorted(costs.items(), key=lambda item: -item[1] * self._epochs[item[0]]))
@@ -269,8 +269,9 @@ class _Trainings:
                     log.flush()
                     if found := progress.EPOCH.search(line):
                         self._note(name, found, bar)
+                        said = ""  # what was said before did not end the training: the store, for one
                     elif line.startswith(PREFIX):
-                        said = line.strip()  # the last: one before it may be of the store, without which it goes on
+                        said = line.strip()
                     elif line.startswith("ERROR: "):
                         reason = reason or line.strip()
         except OSError as error:

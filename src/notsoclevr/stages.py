@@ -9,7 +9,7 @@ from pathlib import Path
 from notsoclevr import report, tracking
 from notsoclevr.cells.files import Cell
 from notsoclevr.cells.matrix import Missing
-from notsoclevr.claims.judge import Judged, judge
+from notsoclevr.claims.judge import judge
 from notsoclevr.claims.spec import FILE
 from notsoclevr.config import REPORTS
 from notsoclevr.errors import warn
@@ -29,7 +29,8 @@ def evaluate(root: Path, cells: Sequence[Cell], missing: Sequence[Missing]) -> N
     Raises:
         StudyError: A study or a claim is not what it should be.
     """
-    report.write(root, root / REPORTS, cells, missing, _judge(root))
+    judged = judge(root) if (root / FILE).exists() else ()  # who builds on this may have no claims
+    report.write(root, root / REPORTS, cells, missing, judged)
     print((root / REPORTS / "comparison.md").read_text("utf-8"))
     with without_store(), tracking.connect(root) as store:
         record.log_comparison(store, root / REPORTS, cells)
@@ -44,13 +45,9 @@ def without_store() -> Iterator[None]:
         warn(f"{error}; log it later with `notsoclevr track`")
 
 
-def _judge(root: Path) -> Sequence[Judged]:
-    return judge(root, root / FILE) if (root / FILE).exists() else ()
-
-
 def judge_claims(root: Path) -> str:
     """Hold the published claims to the studies, write them down, and return the verdicts in one line."""
-    ledger = claims.records(judge(root, root / FILE))
+    ledger = claims.records(judge(root))
     claims.write(root / REPORTS, ledger)
     return claims.counts(ledger)
 

@@ -87,7 +87,8 @@ def save(root: Path, **groups: Any) -> Path:
 
 
 def judge_all(root: Path, **groups: Any) -> list[Judged]:
-    return judge.judge(root, save(root, **groups))
+    save(root, **groups)
+    return judge.judge(root)
 
 
 def judge_one(root: Path, *tests: Any) -> Judged:

@@ -13,7 +13,6 @@ import coordconv  # noqa: F401  # so that Keras knows its layers in files of ano
 from notsoclevr.cells.files import Cell
 from notsoclevr.cells.matrix import load_matrix
 from notsoclevr.claims.judge import judge
-from notsoclevr.claims.spec import FILE
 from notsoclevr.report import claims, page, studies
 from notsoclevr.report.strips import strips
 
@@ -37,7 +36,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[P
                 index,
                 fabricate_all(folder / "results"),
                 (),
-                claims.records(judge(ROOT, ROOT / FILE)),
+                claims.records(judge(ROOT)),
                 strips(studies.ended(studies.load(ROOT), "seeds")),
                 ROOT / "reports" / "figures" / "replication_squares.png",
             )

@@ -90,6 +90,14 @@ def test_a_network_that_merges_layers_or_does_not_name_them_is_refused(tmp_path:
             network.load(cell)
 
 
+def test_a_factor_for_each_channel_is_refused(tmp_path: Path) -> None:
+    cell = fabricated.fabricate(tmp_path, "coordconv_regressor", epochs=1)
+    inputs = keras.Input((64, 64, 1))
+    keras.Model(inputs, keras.layers.Rescaling([2.0])(inputs)).save(cell.directory / "model.keras")
+    with pytest.raises(network.UnknownLayerError, match="factor"):
+        network.load(cell)
+
+
 @pytest.mark.parametrize("how", ["missing", "cut"])
 def test_a_network_that_cannot_be_read_is_named(tmp_path: Path, how: str) -> None:
     cell = fabricated.fabricate(tmp_path / "results", "coordconv_regressor", epochs=1)

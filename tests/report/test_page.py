@@ -89,7 +89,7 @@ def test_names_stay_text(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     test = TEST | dict.fromkeys(("label", "quantity", "value", "needed", "note"), EVIL)
     claim = dict.fromkeys(CLAIM, EVIL) | {"group": "paper", "measured": [EVIL], "missing": [EVIL], "tests": [test]}
     claims = [claim | {"verdict": "holds"}, claim | {"verdict": "not tested"}]
-    missing = Missing(model="pooled_regressor", split="quadrant", reason=f"damaged: {EVIL}")
+    missing = Missing(name="pooled_regressor-quadrant", model="pooled_regressor", reason=f"damaged: {EVIL}")
     strip = STRIP | {"split": EVIL, "model": cell.model, "name": EVIL, "words": EVIL, "perfect": EVIL}
     report.write(tmp_path / "index.html", [cell], [missing], claims, [strip])
     page = (tmp_path / "index.html").read_text("utf-8")
@@ -193,6 +193,9 @@ def test_evaluate_compares_what_is_there(project: Path, command: Run) -> None:
     assert "results/pooled_regressor-quadrant" in page
     assert str(project) not in page
     assert (project / "reports" / "figures" / "finding.png").read_bytes().startswith(b"\x89PNG")
+    # the project has no claims, and DVC wants the files
+    assert "0 claims" in (project / "reports" / "claims.md").read_text("utf-8")
+    assert (project / "reports" / "claims.csv").exists()
 
 
 def test_the_same_cells_give_the_same_bytes(few: Path, tmp_path: Path) -> None:

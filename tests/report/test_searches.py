@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +66,12 @@ def test_trials_are_counted_and_the_recipe_is_that_of_the_protocol(tmp_path: Pat
     space.recipe_file.write_text("models: {}", "utf-8")
     page = section(tmp_path)
     assert f"{start} | 9 of 11 | 1 | 75 % | 2,000 |" in page
+    # a seed that is asked no more counts no more
+    path = space.folder.parent / "space.yaml"
+    text = path.read_text("utf-8")
+    path.write_text(re.sub(r"^seeds: .*", "seeds: [1001]", text, flags=re.MULTILINE), "utf-8")
+    assert f"{start} | 1 of 2 | 0 | 75 % | 1,000 |" in section(tmp_path)
+    path.write_text(text, "utf-8")
     # with more trials nothing is chosen before they have run
     make_search(tmp_path, TRIALS + AGAIN, of=8)
     assert "| deconv painter | 3 of 8 | 1 | 0 | 1 of 3 | 0 of 1 | 9 of 11 | – | – | – |" in section(tmp_path)  # noqa: RUF001

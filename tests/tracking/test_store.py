@@ -82,6 +82,18 @@ def trained(full: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+def test_a_run_of_another_experiment_is_found(tmp_path: Path) -> None:
+    """`mlflow run . --experiment-name mine` makes it there."""
+    with tracking.connect(tmp_path):
+        client = MlflowClient(store_uri(tmp_path))
+        run_id = client.create_run(client.create_experiment("mine")).info.run_id
+    client.set_tag(run_id, store_module.DIGEST, "abc")
+    client.set_terminated(run_id)
+    opened = store_module.Store(tmp_path.resolve(), store_uri(tmp_path))
+    assert opened.find("regression", "abc") == run_id
+    assert opened.find("regression", "abd") is None
+
+
 def test_a_run_holds_the_whole_cell(trained: Path) -> None:
     uri = store_uri(trained)
     (run,) = runs(uri, "rendering")

@@ -15,19 +15,14 @@ class Missing:
     """A cell of the matrix that cannot be shown.
 
     Args:
+        name: <model>-<split>.
         model: Its model.
-        split: Its split.
         reason: What is wrong with its files, in one line.
     """
 
+    name: str
     model: str
-    split: str
     reason: str
-
-    @property
-    def name(self) -> str:
-        """<model>-<split>."""
-        return f"{self.model}-{self.split}"
 
 
 def load_matrix(directory: Path, config: Config) -> tuple[list[Cell], list[Missing]]:
@@ -42,8 +37,7 @@ def load_matrix(directory: Path, config: Config) -> tuple[list[Cell], list[Missi
     """
     cells: list[Cell] = []
     missing: list[Missing] = []
-    for model, split in config.cells:
-        name = f"{model}-{split}"
+    for name, (model, split) in config.cells.items():
         try:
             cell = load(directory / name)
             if cell.name != name:
@@ -55,5 +49,5 @@ def load_matrix(directory: Path, config: Config) -> tuple[list[Cell], list[Missi
                     raise StudyError(f"{cell.directory}: {there}, and {PARAMS} has {value}; {TAKE_BACK}")
             cells.append(cell)
         except StudyError as error:
-            missing.append(Missing(model=model, split=split, reason=str(error)))
+            missing.append(Missing(name=name, model=model, reason=str(error)))
     return cells, missing

@@ -67,21 +67,21 @@ def collect(cell: Cell) -> Outcome:
     import coordconv  # which imports Keras
 
     split, results = cell.experiment.split(generate()), cell_digest(cell.directory)
-    timings, name = load_timings(cell.directory, results), cell.metrics["split"]
+    timings, split_name = load_timings(cell.directory, results), cell.metrics["split"]
     figures = cell.directory / "figures"
     return Outcome(
         digest=results,
         metrics=_points(cell, timings),
         files=[
             (figures, "figures"),
-            *((cell.directory / name, "") for name in ("metrics.json", "history.csv", "predictions.npz")),
+            *((cell.directory / file, "") for file in ("metrics.json", "history.csv", "predictions.npz")),
         ],
         images={"snapshots": {int(path.stem): path for path in sorted((figures / "snapshots").glob("*.png"))}},
         data=[
             Data(
-                name=f"{name}-{part}",
+                name=f"{split_name}-{part}",
                 context=context,
-                source=split_path(Path(), name).as_posix(),
+                source=split_path(Path(), split_name).as_posix(),
                 features=getattr(split, part).coordinates,
                 targets=getattr(split, part).squares,
             )

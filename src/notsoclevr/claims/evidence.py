@@ -137,7 +137,8 @@ def pick(source: Source, where: Mapping[str, Any], at: str) -> pd.DataFrame:
         if not chosen.any():
             raise StudyError(
                 f"{at}.where.{column} is {' or '.join(values) or 'empty'}; "
-                f"of what is left of {source.name} by then it is {', '.join(there) or 'always empty'}"
+                f"in the rows of {source.name} that the columns before it leave it is "
+                f"{', '.join(there) or 'always empty'}"
             )
     picked = source.table[chosen]
     for column, values in wanted.items():

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from notsoclevr.claims.evidence import Sources, applies, pick
-from notsoclevr.claims.spec import Against, Claim, Test, load
+from notsoclevr.claims.spec import FILE, Against, Claim, Test, load
 from notsoclevr.errors import StudyError
 from notsoclevr.studies.rows import BECAME_PERFECT, BY_EPOCH
 
@@ -104,17 +104,17 @@ class Judged:
         return "holds in part" if any(passes) else "does not hold"
 
 
-def judge(root: Path, path: Path) -> list[Judged]:
-    """Return the verdict on every claim, in their order.
+def judge(root: Path) -> list[Judged]:
+    """Return the verdict on every claim of studies/claims.yaml, in their order.
 
     Args:
         root: The repository.
-        path: The file of the claims.
 
     Raises:
         StudyError: As `load` does; or a test names a study or a column that there is not, picks what no study asks for,
             or looks at a column that does not apply to its rows; or the rows are not as they were written.
     """
+    path = root / FILE
     ledger, sources = load(path), Sources(root)
     return [
         Judged(

@@ -23,7 +23,7 @@ def write(
         reports: The folder.
         cells: The cells that are there.
         missing: Those that are not.
-        judged: The claims; without any, their pages stay as they are.
+        judged: The claims.
 
     Raises:
         StudyError: A study or a search is not what it should be; then nothing is written.
@@ -35,8 +35,7 @@ def write(
     loaded, found = studies.load(root), searches.load(root)
     comparison.write(reports, cells, studies.reached(loaded))
     ledger = claims.records(judged)
-    if ledger:
-        claims.write(reports, ledger)
+    claims.write(reports, ledger)
     studies.write(reports, loaded, found)
     painted = reports / "figures" / studies.PAINTED.format("replication")
     over_seeds = strips(studies.ended(loaded, "seeds"))

@@ -161,18 +161,18 @@ def write(directory: Path, cells: Sequence[Cell], reached: Reached) -> None:
 BEGIN, END = "<!-- comparison: written by `notsoclevr readme` -->", "<!-- end of comparison -->"
 
 
-def update_readme(readme: Path, table: Path) -> None:
+def update_readme(readme: Path, tables: Path) -> None:
     """Write the tables of the comparison between their marks in the README.
 
     Raises:
         StudyError: The README has not both marks, there are no tables, or one of the files is no text.
     """
-    if not table.exists():
-        raise StudyError(f"{table}: no such file; make it with `notsoclevr evaluate`")
+    if not tables.exists():
+        raise StudyError(f"{tables}: no such file; make it with `notsoclevr evaluate`")
     try:
-        text, shown = readme.read_text("utf-8"), table.read_text("utf-8")
+        text, shown = readme.read_text("utf-8"), tables.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise StudyError(f"{readme} or {table}: is no UTF-8 text ({error.reason}); take it back from git") from None
+        raise StudyError(f"{readme} or {tables}: is no UTF-8 text ({error.reason}); take it back from git") from None
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     if text.count(BEGIN) != 1 or text.count(END) != 1 or END in before:

@@ -64,6 +64,8 @@ def section(reports: Path, searches: Loaded) -> list[str]:
 
 
 def _row(space: Space, lines: Lines) -> list[str]:
+    asked = {space.seed, *space.more_seeds, *space.seeds}
+    lines = {key: line for key, line in lines.items() if key[1] in asked}  # others are of seeds that are asked no more
     trials = [line for (_, seed), line in lines.items() if seed == space.seed]
     scores = {key: float(line["score"]) if line["score"] else None for key, line in lines.items()}
     candidates = best(space, scores)

@@ -283,7 +283,7 @@ def _spans(runs: pd.DataFrame, metric: str) -> str:
 
 
 def _best(runs: pd.DataFrame) -> list[str]:
-    """Return the best run for each model and split: chosen by its test score, as the paper chose; then by the other."""
+    """Return the run with the best test score for each model and split, as the paper chose."""
     others = _other_metrics(runs)
     lines = []
     for (model, split), own in runs.groupby(["model", "split"], sort=False):

@@ -129,7 +129,7 @@ def log_rows(log: StudyLog, rows: Iterable[Row], stop: Callable[[], None] = lamb
 
 
 def _child(row: Row) -> Child:
-    """Return what is told of a row; a failed experiment that is run again is another one."""
+    """Return what is told of a row; that an experiment failed is told once, beside its success if it has one later."""
     return Child(
         digest=f"{row['key']}-failed" if row["error"] else row["key"],
         name=" ".join(filter(None, (f"{row['model']}-{row['split']}", row["settings"], f"seed {row['seed']}"))),

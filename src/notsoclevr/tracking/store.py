@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 EMBEDDED = "mlflow.db"
 NAME = "not-so-clevr-{}"  # of an experiment, and of a registered model
-DEFAULT = "0"  # the experiment that `mlflow run` uses where it is not told another
 ALIAS = "best"  # of the best version of each registered model
 DIGEST = "results.digest"
 PARENT = "mlflow.parentRunId"
@@ -174,17 +173,20 @@ class Store:
             if uri == _embedded(root):
                 _create(root / EMBEDDED)
             self._client: MlflowClient = mlflow.MlflowClient()
-            named = f"name LIKE '{NAME.format('%')}'"
-            self._experiments = {each.name: each for each in self._client.search_experiments(filter_string=named)}
+            # all of them: `mlflow run` takes any
+            self._experiments = {each.name: each for each in self._client.search_experiments()}
             self._close_abandoned()
 
     def _close_abandoned(self) -> None:
         """Mark as killed the runs that are still running for processes of this host that are no more."""
         ours = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{host()}'"
-        searched = [DEFAULT, *(each.experiment_id for each in self._experiments.values())]
-        for run in self._client.search_runs(searched, ours):
+        for run in self._client.search_runs(self._all(), ours):
             if not is_alive(int(run.data.tags[PROCESS])):
                 self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _all(self) -> list[str]:
+        """Return the ids of all experiments."""
+        return [str(each.experiment_id) for each in self._experiments.values()]
 
     def _experiment(self, kind: str, about: str = "") -> str:
         """Return the id of an experiment, which is made if need be, with a word on what it is about.
@@ -275,7 +277,7 @@ class Store:
         return run_id
 
     def resume(self, run_id: str) -> bool:
-        """Open a run again that did not end well; return whether the store has it.
+        """Open a run again, however it ended; return whether the store has it.
 
         Raises:
             StudyError: A process of this host is still at it.
@@ -350,10 +352,9 @@ class Store:
 
     def find(self, experiment: str, digest: str) -> str | None:
         """Return the id of the newest finished run of these results, or None."""
+        self._experiment(experiment)  # is there then, and where the store expects it
         runs = self._client.search_runs(
-            [DEFAULT, self._experiment(experiment)],
-            f"tags.`{DIGEST}` = '{digest}' and attributes.status = 'FINISHED'",
-            max_results=1,
+            self._all(), f"tags.`{DIGEST}` = '{digest}' and attributes.status = 'FINISHED'", max_results=1
         )
         return str(runs[0].info.run_id) if runs else None
 

@@ -3,7 +3,7 @@
 if ($("#asker")) {
   const picker = $("#asker");
   const chosen = { task: $("input[name=asked]:checked").value, row: 48, column: 48 };
-  let waiting = 0;
+  const asking = latest();
 
   const cellNow = () => cellsNow().find((cell) => cell.task === chosen.task && cell.network);
   const toPixel = (position, side) => (position * (side - 1)) / (SIDE - 1);
@@ -99,7 +99,7 @@ if ($("#asker")) {
     const cell = cellNow();
     const off = $$("input[name=channel]").filter((box) => !box.checked).map((box) => box.value);
     const side = +$("#side").value;
-    const mine = ++waiting;
+    const isLatest = asking();
     for (const name of ["row", "column"]) {
       const slider = $(`#asked-${name}`);
       slider.value = chosen[name];
@@ -115,7 +115,7 @@ if ($("#asker")) {
       return;
     }
     const [said, [place, set]] = await Promise.all([answer(cell, row, column, side, off), setOf(row, column)]);
-    if (mine !== waiting) return; // a later question has overtaken this one
+    if (!isLatest()) return; // a later question has overtaken this one
     canvas.width = canvas.height = side;
     const image = said.image ?? inputOf(cell.network, row, column, side).values;
     const highest = cell.network.names ? image.reduce((a, b) => Math.max(a, b)) : 1;

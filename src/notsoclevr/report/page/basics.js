@@ -109,6 +109,15 @@ function quantity(name, value) {
   return `${label} ${unit === "share" ? percent(value) : `${value.toFixed(digits)} ${unit}`.trim()}`;
 }
 
+// Return what begins a call, and returns whether that call is still the latest.
+function latest() {
+  let last = 0;
+  return () => {
+    const mine = ++last;
+    return () => mine === last;
+  };
+}
+
 // --- the keyboard and the pointer -----------------------------------------------------------------------------------
 
 // Let arrow keys move something: by so much, down and to the right.
@@ -123,7 +132,8 @@ function onArrows(element, stepOf, move) {
 }
 
 // Have a screen reader say something, once it has stood for a moment.
+const timers = new Map();
 function speak(element, text) {
-  clearTimeout(memory.get(element));
-  memory.set(element, setTimeout(() => { element.textContent = text; }, 500));
+  clearTimeout(timers.get(element));
+  timers.set(element, setTimeout(() => { element.textContent = text; }, 500));
 }

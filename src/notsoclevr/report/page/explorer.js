@@ -13,11 +13,11 @@ function verdict(cell, values, place) {
   return { exact, verdict: exact ? "✓ exact" : "✗ wrong", detail: details.join("; "), point: named };
 }
 
-let asked = 0;
+const showing = latest();
 
 async function showPosition() {
   const { row, column, split } = state;
-  const mine = ++asked;
+  const isLatest = showing();
   const place = placeOf(row, column);
   for (const name of ["row", "column"]) {
     $(`#${name}`).value = state[name];
@@ -28,7 +28,7 @@ async function showPosition() {
   const cells = cellsNow();
   const [values, images] = await Promise.all([
     Promise.all(cells.map(numbers)), Promise.all(cells.map((cell) => image(cell, row, column)))]);
-  if (mine !== asked) return; // a later position has overtaken this one
+  if (!isLatest()) return; // a later position has overtaken this one
   const set = isTest[place] ? "test set: never trained on" : "trained on";
   $("#here b").textContent = `Row ${row}, column ${column} px`;
   $("#here .set").textContent = set;

@@ -87,13 +87,13 @@ function showCurves() {
   }
 }
 
-let turn = 0; // which of several calls under way is the last
+const drawing = latest();
 
 async function showSnapshots() {
-  const mine = ++turn;
+  const isLatest = drawing();
   const { split, square, moment } = state;
-  $("#moment-out").textContent = `epoch ${state.moment}`;
-  $("#moment").setAttribute("aria-valuetext", `epoch ${state.moment}`);
+  $("#moment-out").textContent = `epoch ${moment}`;
+  $("#moment").setAttribute("aria-valuetext", `epoch ${moment}`);
   for (const tile of $$("#learning .tile")) {
     const cell = cellOf(tile.dataset.model);
     const [canvas, svg] = [$("canvas", tile), $("svg", tile)];
@@ -107,7 +107,7 @@ async function showSnapshots() {
     }
     const done = epochsDone(cell);
     const frames = await snapshots(cell, square);
-    if (mine !== turn) return; // a later choice has overtaken this one
+    if (!isLatest()) return; // a later choice has overtaken this one
     const place = cell.showcase[square];
     const [row, column] = [MARGIN + Math.floor(place / POSITIONS), MARGIN + (place % POSITIONS)];
     svg.replaceChildren();
@@ -147,7 +147,7 @@ async function listSquares() {
 }
 
 $("#square").addEventListener("change", (event) => { state.square = +event.target.value; showSnapshots(); });
-$("#moment").addEventListener("input", (event) => { state.moment = +event.target.value; showCurves(); showSnapshots(); });
+$("#moment").addEventListener("input", (event) => { state.moment = +event.target.value; showLearning(); });
 for (const name of ["metric", "over"]) {
   for (const input of $$(`input[name=${name}]`)) {
     input.addEventListener("change", () => {
@@ -169,9 +169,7 @@ $("#play").addEventListener("click", () => {
   $("#play").textContent = "Pause";
   playing = setInterval(() => {
     state.moment = Math.min(+slider.max, state.moment + Math.max(1, Math.round(slider.max / 60)));
-    slider.value = state.moment;
-    showCurves();
-    showSnapshots();
+    showLearning();
     if (state.moment >= +slider.max) stop();
   }, 150);
 });

@@ -93,6 +93,8 @@ def _same(config: Mapping[str, Any], weights: Arrays) -> None:
 
 
 def _scale(config: Mapping[str, Any], weights: Arrays) -> Layer:
+    if not all(isinstance(config[name], int | float) for name in ("scale", "offset")):
+        raise UnknownLayerError(f"{config['name']} scales each channel by a factor of its own")
     return {"kind": "scale", "factor": float(config["scale"]), "offset": float(config["offset"])}
 
 

@@ -2,7 +2,7 @@
 
 for (const select of $$("#claims select")) {
   select.addEventListener("change", () => {
-    const wanted = Object.fromEntries([...$$("#claims select")].map((each) => [each.name, each.value]));
+    const wanted = Object.fromEntries($$("#claims select").map((each) => [each.name, each.value]));
     const rows = $$("#claims li[data-verdict]");
     for (const row of rows) row.hidden = Object.entries(wanted).some(([name, value]) => value && row.dataset[name] !== value);
     $("#claims-shown").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} judged claims shown`;

@@ -80,7 +80,8 @@ class Setting:
         return (min(self.choices), max(self.choices)) if self.choices else (self.low, self.high)
 
 
-Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
+# a float first: where neither fits, the message is of the first
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)] | Annotated[int, Field(strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
