@@ -645,6 +645,26 @@ def test_how_many_claims_hold() -> None:
     assert f"judged by runs of our own: {counted[2]} (too few seeds so far)." in README
 
 
+def test_which_claims_of_the_paper_hold() -> None:
+    ledger = [row for row in csv.DictReader(committed("reports/claims.csv").splitlines()) if "paper:" in row["source"]]
+    found = Counter(row["verdict"] for row in ledger)
+    said = f"{len(ledger)} claims.** {found['holds']} hold: all that CoordConv does right. One holds in part: 10 to 100 times"
+    assert said in README
+    assert f"{found['does not hold']} do not hold: that it is 150 times faster" in README
+    assert [row["claim"] for row in ledger if row["verdict"] == "holds in part"] == [
+        "CoordConv needs 10 to 100 times fewer weights than the baselines."
+    ]
+    shares = {split: percent(best(rows_of("seeds", model="deconv_classifier", split=split))) for split in SPLITS}
+    overlaps = {
+        split: quantity(METRICS["iou"], best(rows_of("seeds", model="deconv_painter", split=split), "test_iou"))
+        for split in SPLITS
+    }
+    said = (
+        f"86 % (here {shares['uniform']}, the best of 20 seeds) and an IoU of 0.83 ({overlaps['uniform']}) on uniform"
+    )
+    assert f"{said}, above almost nothing ({shares['quadrant']}) and an IoU of 0.36 ({overlaps['quadrant']})" in README
+
+
 def test_how_much_faster_coordconv_is() -> None:
     (claim,) = [
         row for row in csv.DictReader(committed("reports/claims.csv").splitlines()) if "150 times" in row["claim"]
