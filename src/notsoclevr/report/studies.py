@@ -197,16 +197,19 @@ def _in_words(settings: str) -> str:
 def _painted(study: Study, runs: pd.DataFrame) -> list[Painted]:
     """Return what the networks of a study paint: of each kind the one with the test IoU nearest to the median.
 
-    Seeds of which no picture was kept count, but cannot be shown.
+    The median is that of the seeds that paint at all, if any does. Seeds of which no picture was kept count, but cannot
+    be shown.
     """
     has_picture = pd.Series([study.squares(key).exists() for key in runs["key"]], runs.index)
     splits = {training.key: training.experiment.split for training in study.trainings}
     painted = []
     for _, alike in runs.groupby(["variant", "model", "split", "settings"], sort=False):
-        shown = alike.loc[has_picture, "test_iou"]
+        overlaps = alike["test_iou"]
+        painting = overlaps[overlaps > 0] if overlaps.any() else overlaps
+        shown = painting[has_picture[painting.index]]
         if shown.empty:
             continue
-        run = alike.loc[(shown - alike["test_iou"].median()).abs().idxmin()]
+        run = alike.loc[(shown - painting.median()).abs().idxmin()]
         canvas = Canvas.of(splits[run["key"]](generate()))
         unseen = canvas.is_test[SHOWCASE_PLACES]
         images = np.hsplit(imread(study.squares(run["key"]))[..., 0], len(unseen))
