@@ -539,8 +539,8 @@ def test_the_tutorials_painters() -> None:
     early, late = (tried(variant=variant, seed="0") for variant in ("table", "more_training"))
     assert [float(row["test_iou"]) for row in early] == [0]
     assert 3 * int(early[0]["epochs"]) == int(late[0]["epochs"])
-    said = f"they end at {ends[1]}, with at most {most[1]} exact; the one of {float(late[0]['test_iou']):.3f} paints nothing"
-    assert said in FINDINGS
+    assert f"they end at {ends[1]}, with at most {most[1]} exact;" in FINDINGS
+    assert f"the one of {float(late[0]['test_iou']):.3f} paints nothing yet after a third of that." in FINDINGS
     heart = table(model="deconv_painter", split="quadrant")
     said = (
         f"{spread(heart, 'train_exact')} of the squares that it is trained on exact, and {spread(heart)} of the others"
