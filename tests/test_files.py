@@ -111,6 +111,24 @@ def test_a_cell_has_the_files_of_one_training_when_two_end_at_once(tmp_path: Pat
     assert list(tmp_path.glob(".*.lock")) == []
 
 
+def test_a_file_is_replaced_and_not_written_over(tmp_path: Path) -> None:
+    """Who has it open, or another name for it, keeps the old one whole."""
+    path, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("old")
+    other.hardlink_to(path)
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert (path.read_text(), other.read_text()) == ("new", "old")
+
+
+def test_a_folder_of_the_results_before_is_replaced_whole(tmp_path: Path) -> None:
+    for name in ("first.png", "second.png"):
+        with staging(tmp_path / "cell", tmp_path) as folder:
+            (folder / "figures").mkdir()
+            (folder / "figures" / name).write_text("")
+    assert [path.name for path in (tmp_path / "cell" / "figures").iterdir()] == ["second.png"]
+
+
 def test_results_elsewhere_are_staged_beside_them(tmp_path: Path) -> None:
     (tmp_path / "repository").mkdir()
     with staging(tmp_path / "disk" / "cell", tmp_path / "repository") as folder:

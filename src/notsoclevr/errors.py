@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-TAKE_BACK = "take it back with `dvc pull` or `dvc checkout` if DVC keeps it, or train the cell again"
+TAKE_BACK = "train it again; what is in results/ also comes back with `dvc checkout`, `dvc pull` or `dvc repro`"
 PREFIX = "notsoclevr: "  # of what goes wrong, on stderr
 LONGEST = 500  # characters of a message; the middle of a longer one is some value that was given
 

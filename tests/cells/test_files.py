@@ -66,6 +66,14 @@ def test_a_cell_of_another_experiment_is_missing_and_named(tmp_path: Path) -> No
     _, missing = load_matrix(tmp_path, replace(CONFIG, seed=7))
     reasons = {cell.name: cell.reason for cell in missing}
     assert "was trained with seed 0, and params.yaml has 7" in reasons["pooled_regressor-quadrant"]
+    longer = replace(CONFIG.models["pooled_regressor"], epochs=999)
+    _, missing = load_matrix(tmp_path, replace(CONFIG, models={**CONFIG.models, "pooled_regressor": longer}))
+    reasons = {cell.name: cell.reason for cell in missing}
+    assert "and params.yaml has 999" in reasons["pooled_regressor-quadrant"]
+    shutil.copytree(tmp_path / "pooled_regressor-quadrant", tmp_path / "strided_regressor-quadrant")
+    _, missing = load_matrix(tmp_path, CONFIG)
+    reasons = {cell.name: cell.reason for cell in missing}
+    assert "holds the results of pooled_regressor-quadrant" in reasons["strided_regressor-quadrant"]
 
 
 def test_metrics_are_the_same_bytes_every_time(tmp_path: Path) -> None:

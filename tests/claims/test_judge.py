@@ -137,6 +137,17 @@ def test_statistics(root: Path, changes: Any, value: float) -> None:
     assert values(judge_one(root, a_test(**changes))) == [pytest.approx(value)]
 
 
+def test_what_is_compared_with_replaces_the_rows_of_the_test(root: Path) -> None:
+    """It does not narrow them: `where` of `against` stands alone."""
+    fill(root, FAST, 0.9, 0.9, 0.9)
+    fill(root, {"split": "quadrant", "learning_rate": 0.01}, 0.5, 0.5, 0.5)
+    fill(root, {"split": "quadrant", "learning_rate": 0.001}, 0.1, 0.1, 0.1)
+    test = a_test(against={"where": {"split": "quadrant"}, "statistic": "lowest"}, by="difference", at_least=0.75)
+    assert judge_one(root, test).findings[0].value == pytest.approx(0.8)
+    ramps = {"study": "ramps", "where": {"task": "regression"}, "column": "exact"}
+    assert judge_one(root, a_test(against=ramps, by="ratio")).findings[0].value == pytest.approx(0.9)
+
+
 def test_never_perfect_is_later_than_any_epoch(root: Path) -> None:
     fill(root, FAST, 1.0, 1.0, 0.5)
     epochs = {"column": "epochs_to_perfect", "at_least": None, "at_most": 1000}

@@ -1,3 +1,4 @@
+import inspect
 import itertools
 import json
 from functools import cache
@@ -116,6 +117,15 @@ def test_values_with_strides_and_dilation(layer_class, arguments):
     channels = reference.concatenate(inputs, radius=True)
     expected = convolve(channels, concatenated_kernel(layer), numpy(layer.bias), **arguments)
     np.testing.assert_allclose(numpy(layer(inputs)), expected, rtol=1e-4, atol=1e-4)
+
+
+@every_format
+def test_output_padding_is_that_of_keras(data_format):
+    inputs = as_format(normal(2, 5, 4, 3), data_format)
+    arguments = {"strides": 3, "padding": "same", "output_padding": 1, "data_format": data_format}
+    plain = keras.layers.Conv2DTranspose(4, 3, **arguments)
+    expected = numpy(plain(inputs))
+    np.testing.assert_allclose(numpy(CoordConv2DTranspose.from_conv(plain)(inputs)), expected, rtol=1e-5, atol=1e-6)
 
 
 @every_format
@@ -481,6 +491,14 @@ def test_lora_leaves_the_coordinate_weights_to_be_trained(layer_class, tmp_path)
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(numpy(loaded(inputs)), numpy(model(inputs)), rtol=1e-5, atol=1e-5)
     assert [weight.name for weight in loaded.layers[0].trainable_weights] == trained
+
+
+def test_lora_has_the_alpha_that_it_is_given():
+    if "lora_alpha" not in inspect.signature(keras.layers.Conv2D.enable_lora).parameters:
+        pytest.skip("Keras 3.3 has no lora_alpha")
+    layer = CoordConv2D(4, 3, lora_rank=2, lora_alpha=5.0)
+    layer.build((None, 6, 5, 3))
+    assert layer.lora_alpha == 5
 
 
 def test_quantization_is_refused_as_keras_refuses_it():

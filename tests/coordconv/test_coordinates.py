@@ -208,6 +208,8 @@ def test_gradient_of_the_coordinates():
         (9, 6, 2),  # no batch
         (3, 9, 2),
         (3, 9, 6, 1, 2),
+        (3, 9, 6),  # without the last axis
+        (3, 1, 6, 2),  # one for all rows
         (2, 9, 6, 2),  # another batch
         (3, 6, 9, 2),
         (3, 8, 6, 2),

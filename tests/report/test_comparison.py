@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,9 @@ def test_tables_have_the_columns_that_others_read(tmp_path: Path, cells: list[Ce
     for cell in cells:
         last = [row for row in history if row["model"] == cell.metrics["model"]][-1]
         assert float(last["test_exact"]) == cell.history[-1]["test_exact"]
+        assert float(last["train_loss"]) == cell.history[-1]["train_loss"]
+        per_epoch = cell.metrics["training_operations"] / cell.metrics["epochs"] / 1e9
+        assert float(last["gflop"]) == round(int(last["epoch"]) * per_epoch, 1)
         assert (last["test_iou"] == "") == ("test_iou" not in cell.metrics)
     for name in ("finding.png", "maps.png", "curves.png", "squares.png"):
         assert (tmp_path / "figures" / name).read_bytes().startswith(b"\x89PNG")
@@ -68,6 +72,23 @@ def test_markdown_has_a_row_a_cell(cells: list[Cell]) -> None:
     row = next(line for line in text.splitlines() if line.startswith("| deconv painter"))
     assert row.endswith("| 100 % | 0 % | 0.000 | 120 epochs, 3,441 GFLOP | never | – | IoU 0.36 |")  # noqa: RUF001
     assert "16 times" not in text
+    row = next(line for line in text.splitlines() if line.startswith("| deconv classifier"))
+    assert "| 100 %, 0 % | 0 % |" in row  # the tutorial's training set, then its test set
+
+
+def test_a_row_says_what_a_training_cost_and_when_it_was_perfect(cells: list[Cell]) -> None:
+    measured = {"epochs": 8, "training_operations": 8_123_456_789_000, "test_iou": 0.12345678}
+    painter = replace(cells[2], metrics=cells[2].metrics | measured | {"epochs_to_perfect": 2})
+    row = comparison.compare(painter)
+    assert (row["gflop"], row["gflop_to_perfect"], row["test_iou"]) == (8123.5, 2030.9, 0.123457)
+    said = comparison.wording(painter)
+    assert (said["cost"], said["perfect"]) == ("8 epochs, 8,123 GFLOP", "2 epochs, 2,031 GFLOP")
+    at_once = replace(painter, metrics=painter.metrics | {"epochs_to_perfect": 1})
+    assert comparison.wording(at_once)["perfect"] == "1 epoch, 1,015 GFLOP"
+
+
+def test_a_table_keeps_its_cells_apart() -> None:
+    assert markdown.table(["a", "n"], [["x|y\nz", "1"]], words=1) == ["| a | n |", "| --- | ---: |", "| x\\|y z | 1 |"]
 
 
 def test_what_longer_training_reaches_has_a_column(cells: list[Cell]) -> None:
@@ -133,7 +154,8 @@ def test_readme_is_updated_between_its_marks(tmp_path: Path) -> None:
     readme.write_text(f"above\n{comparison.BEGIN}\nold\n{comparison.END}\nbelow\n")
     comparison.update_readme(readme, table)
     assert readme.read_text() == f"above\n{comparison.BEGIN}\n\n| new |\n\n{comparison.END}\nbelow\n"
-    for wrong in ("no marks", f"{comparison.END} above {comparison.BEGIN}"):
+    twice = f"{comparison.BEGIN}\n{comparison.END}\n" * 2
+    for wrong in ("no marks", f"{comparison.END} above {comparison.BEGIN}", twice):
         readme.write_text(wrong)
         with pytest.raises(StudyError, match="each once"):
             comparison.update_readme(readme, table)

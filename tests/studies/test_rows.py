@@ -109,6 +109,7 @@ def test_rows_that_the_study_no_longer_asks_for_are_kept_but_not_used(tmp_path: 
     fewer = make_study(tmp_path, BLOCK | {"seed": [1]})
     save_rows(fewer, rows)
     assert len(load_rows(fewer.results)) == 12
+    assert [*load_rows(fewer.results)["seed"][:4]] == ["1"] * 4  # those that are asked for come first
     assert [*load_table(fewer)["seed"]] == ["1"] * 4
 
 

@@ -67,6 +67,11 @@ def test_a_budget_stretches_the_epochs(tmp_path: Path) -> None:
     usual = make_study(tmp_path, block | {"budget": 1}).trainings[0]
     assert usual.key == study.trainings[1].key
     assert usual.settings == ""
+    # rounded, and at least one epoch comes after the warm-up
+    warm = epochs | {"models.coordconv_regressor.warmup_epochs": 2}
+    study = make_study(tmp_path, block | {"settings": warm, "budget": [0.34, 0.6]})
+    recipes = [training.experiment.recipe for training in study.trainings]
+    assert [(recipe.epochs, recipe.warmup_epochs) for recipe in recipes] == [(1, 0), (2, 1)]
 
 
 def test_a_budget_may_go_with_other_settings(tmp_path: Path) -> None:
@@ -85,6 +90,8 @@ def test_budgets_that_are_as_many_epochs_are_one_experiment(tmp_path: Path) -> N
     assert [training.settings for training in study.trainings] == ["budget=0.25", "budget=1.0"]
     with pytest.raises(StudyError, match="is the same experiment as"):
         make_study(tmp_path, block | {"budget": [1, 1]})
+    with pytest.raises(StudyError, match="of other is the same experiment as"):
+        make_study(tmp_path, block | {"budget": 0.25}, block | {"variant": "other", "budget": 0.5})
 
 
 def test_settings_at_the_top_hold_for_all_blocks_that_do_not_say_otherwise(tmp_path: Path) -> None:
@@ -131,6 +138,8 @@ def test_a_setting_of_the_split_makes_other_examples_and_another_key(tmp_path: P
     assert asdict(half.experiment.split)["train_share"] == 0.5
     assert usual.key != half.key
     assert usual.key == make_study(tmp_path, block | {"settings": {}, "variant": "plain"}).trainings[0].key
+    seeds = make_study(tmp_path, block | {"settings": {"splits.uniform.seed": [0, 1]}}).trainings
+    assert [training.settings for training in seeds] == ["split_seed=0", "split_seed=1"]  # not that of the training
 
 
 def test_the_key_is_what_decides_the_outcome(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from notsoclevr.dataset import Dataset
 from notsoclevr.errors import StudyError
 from notsoclevr.models import MODELS
 from notsoclevr.studies.search.journal import _rounded
-from notsoclevr.studies.search.space import Setting, settle
+from notsoclevr.studies.search.space import Setting, affordable_epochs, settle
 
 from ...conftest import ROOT
 from .toy import MODEL, SPACE, places, space_of, write_space
@@ -49,6 +49,15 @@ def test_the_protocol_says_what_the_space_says() -> None:
     assert SPACE["space"]["operations"] == [0.125, 0.25, 0.5, 1.0]
     assert "2001 to 2004" in page and SPACE["more_seeds"] == [2001, 2002, 2003, 2004]
     assert "1001 to 1010" in page and SPACE["seeds"] == [*range(1001, 1011)]
+
+
+def test_no_training_costs_more_than_its_share_of_the_ceiling() -> None:
+    space = space_of(ROOT)
+    third = int(space.ceiling / 2.9)
+    assert [affordable_epochs(space, share, third) for share in (1, 0.5, 0.1)] == [2, 1, 1]
+    assert settle(space, {"operations": 1, "warmup_epochs": 5}, third).warmup_epochs == 1
+    assert settle(space, {"operations": 1}, int(space.ceiling)).epochs == 1
+    assert settle(space, {"operations": 1}, int(space.ceiling) + 1) is None
 
 
 @pytest.mark.parametrize(("split", "trains", "validates"), [("uniform", 2007, 502), ("quadrant", 1568, 784)])
