@@ -34,7 +34,15 @@ def test_the_real_file_is_read(content: Any) -> None:
     assert read.models["deconv_painter"].kernel_size == content["models"]["deconv_painter"]["kernel_size"]
     assert asdict(read.splits["quadrant"]) == content["splits"]["quadrant"]
     assert len(read.cells) == len(content["matrix"]["model"]) * len(content["matrix"]["split"])
+    assert [*read.cells][:2] == ["coordconv_classifier-uniform", "coordconv_classifier-quadrant"]
     assert read.experiment("deconv_painter", "quadrant").recipe == read.models["deconv_painter"]
+
+
+def test_a_mistake_in_the_file_is_looked_for_there(content: Any, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content | {"seed": "x"}), "utf-8")
+    with pytest.raises(StudyError, match=r"params.yaml: seed is 'x'"):
+        config.load(path, {"models.coordconv_painter.epochs": 3})
 
 
 def put(content: Any, key: str, value: Any) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import process_time
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -166,3 +167,27 @@ def test_the_card_has_the_sizes_and_the_counts_of_the_lock(full: Dataset) -> Non
     for name, split in load(ROOT / "params.yaml").splits.items():
         divided = split(full)
         assert f"*{name}*: {len(divided.train):,} for training, {len(divided.test):,} for the test" in card
+
+
+class Harmful:
+    """Runs something when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("executed"),)
+
+
+def test_nothing_in_a_file_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files come from a remote that others write to."""
+    monkeypatch.chdir(tmp_path)
+    arrays: dict[str, Any] = {"coordinates": np.zeros((3, 2), np.uint8), "onehots": np.zeros((3, 64, 64), np.uint8)}
+    arrays |= {"version": np.array(dataset.VERSION), "squares": np.array([Harmful()], object)}
+    np.savez(tmp_path / "dataset.npz", **arrays)
+    with pytest.raises(StudyError):
+        dataset.load_dataset(tmp_path / "dataset.npz")
+    assert not Path("executed").exists()
+
+
+def test_a_file_without_examples_is_refused(tmp_path: Path, full: Dataset) -> None:
+    dataset.save_dataset(tmp_path / "dataset.npz", full[np.arange(0)])
+    with pytest.raises(StudyError, match="is empty"):
+        dataset.load_dataset(tmp_path / "dataset.npz")

@@ -5,7 +5,7 @@ import pytest
 
 from notsoclevr.config import load
 from notsoclevr.dataset import Dataset
-from notsoclevr.evaluation import Canvas, score
+from notsoclevr.evaluation import Canvas, score, summarise
 from notsoclevr.splits import Quadrant, Uniform
 
 from .conftest import ROOT
@@ -36,3 +36,12 @@ def test_training_set_and_test_set_are_scored_apart(full: Dataset) -> None:
     assert values["test_loss"] == pytest.approx((9 + 16) / 2)
     assert values["train_exact"] == 2351 / 2352
     assert values["train_error_px"] == pytest.approx(0.6 / 2352, rel=1e-4)
+
+
+def test_perfect_is_the_training_set_too(full: Dataset) -> None:
+    config = load(ROOT / "params.yaml")
+    canvas, asked = Canvas.of(config.splits["uniform"](full)), config.experiment("coordconv_regressor", "uniform")
+    measured = [(1, 0.9, 1), (2, 1, 0.9), (3, 1, 1), (4, 1, 1)]
+    history = [{"epoch": epoch, "train_exact": train, "test_exact": test} for epoch, train, test in measured]
+    outputs = canvas.dataset.coordinates.astype(np.float32)
+    assert summarise(asked, canvas, outputs, history, asked.entry.build(asked.recipe))["epochs_to_perfect"] == 3

@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from notsoclevr.files import atomic_write, staging
+from notsoclevr.files import atomic_write, host, staging, unfinished_path
 
 from .conftest import ROOT
 
@@ -71,7 +71,7 @@ def test_a_file_that_was_not_finished_is_cleared_when_the_next_is_written(tmp_pa
             path.write_text("whole")
         assert left.read_text() == "half"  # its process is alive
     assert parts(tmp_path) == [left]
-    elsewhere = left.with_name(".comparison.another-host-1.part.md")
+    elsewhere = left.with_name(left.name.replace(host(), "another-host"))
     elsewhere.write_text("of a process that cannot be looked for here")
     with atomic_write(tmp_path / "reports" / "claims.md") as path:
         path.write_text("whole")
@@ -119,6 +119,18 @@ def test_a_file_is_replaced_and_not_written_over(tmp_path: Path) -> None:
     with atomic_write(path) as temporary:
         temporary.write_text("new")
     assert (path.read_text(), other.read_text()) == ("new", "old")
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"device: '.*table.csv'"), atomic_write(tmp_path / "table.csv"):
+        raise OSError(28, "No space left on device")
+
+
+def test_what_a_process_of_the_same_number_left_is_not_taken_over(tmp_path: Path) -> None:
+    """In containers numbers repeat."""
+    (unfinished_path(tmp_path, "cell") / "old").mkdir(parents=True)
+    with staging(tmp_path / "cell", tmp_path) as folder:
+        assert [*folder.iterdir()] == []
 
 
 def test_a_folder_of_the_results_before_is_replaced_whole(tmp_path: Path) -> None:

@@ -103,3 +103,22 @@ def test_a_task_measures_what_it_declares(name: str, three: Dataset) -> None:
     assert getattr(three, task.target).shape == (3, 64, 64)
     if task.points:
         assert task.points(outputs).shape == (3, 2)
+
+
+def test_only_painters_paint() -> None:
+    assert [name for name, task in TASKS.items() if task.paints] == ["rendering"]
+
+
+def test_large_logits_do_not_overflow() -> None:
+    logits = np.full((1, 4096), -1e4, np.float32)
+    logits[0, 5] = 1e4
+    with np.errstate(over="raise", invalid="raise"):
+        assert TASKS["classification"].predictions(logits)[0, 0, 5] == 1
+
+
+def test_what_lies_between_two_answers(full: Dataset) -> None:
+    """Halves are rounded to even; a pixel that is neither lit nor dark is dark."""
+    two = full[np.array([0, 1])]  # at (4, 4) and (4, 5)
+    between = np.array([[4.5, 4], [4.5, 5]], np.float32)
+    assert TASKS["regression"].measure(two, between)["exact"].tolist() == [True, True]
+    assert TASKS["rendering"].measure(two, np.zeros((2, 64, 64, 1)))["iou"].tolist() == [0, 0]

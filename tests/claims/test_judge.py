@@ -200,8 +200,8 @@ def test_what_it_cost_to_get_to_a_share(root: Path) -> None:
 
 
 def test_a_value_that_is_no_number_passes_nothing(root: Path) -> None:
-    """As of a training that diverged."""
-    fill(root, FAST, *[{"test_loss": float("nan")}] * 3)
+    """As of one training that diverged, which a statistic must not leave out."""
+    fill(root, FAST, {"test_loss": float("nan")}, {"test_loss": 1.0}, {"test_loss": 1.0})
     assert judge_one(root, a_test(column="test_loss", at_least=-9)).verdict == "does not hold"
 
 

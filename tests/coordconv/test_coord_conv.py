@@ -493,6 +493,12 @@ def test_lora_leaves_the_coordinate_weights_to_be_trained(layer_class, tmp_path)
     assert [weight.name for weight in loaded.layers[0].trainable_weights] == trained
 
 
+def test_a_constant_that_is_a_number_is_that_of_the_coordinates_too():
+    layer = CoordConv2D(4, 3, kernel_initializer=keras.initializers.Constant(0.5))
+    layer.build((None, 9, 6, 2))
+    assert np.all(numpy(layer.coord_kernel) == 0.5)
+
+
 def test_lora_has_the_alpha_that_it_is_given():
     if "lora_alpha" not in inspect.signature(keras.layers.Conv2D.enable_lora).parameters:
         pytest.skip("Keras 3.3 has no lora_alpha")

@@ -159,4 +159,3 @@ def test_the_committed_ledger_is_that_of_the_committed_rows() -> None:
     judged = judge(ROOT)
     committed = (ROOT / "reports" / "claims.md").read_text("utf-8")
     assert committed == claims.markdown(claims.records(judged)), "run `notsoclevr claims`"
-    assert all(each.verdict == "not tested" for each in judged if any(not f.sides[0].values for f in each.findings))

@@ -41,6 +41,7 @@ def test_dots_stand_apart_and_models_in_their_order() -> None:
     assert classifier["dots"] == [(50.0, 43.0), (50.2, 57.0), (100.0, 50.0)]
     assert classifier["words"] == "50 to 100 % of the test set exact, median 50.2 %"
     assert (classifier["perfect"], regressor["perfect"]) == ("0 of 3 (0 to 71 %)", "1 of 1 (3 to 100 %)")
+    assert (classifier["interval"], regressor["interval"]) == ([0.0, 70.76], [2.5, 100.0])
 
 
 def test_no_study_has_no_dots(tmp_path: Path) -> None:

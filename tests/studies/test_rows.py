@@ -145,6 +145,7 @@ def test_a_new_model_changes_no_table_that_it_is_not_in(tmp_path: Path) -> None:
     [
         (",1.0,1.0,", ",1.0,much,", "line 2: test_exact is 'much', which is no number"),
         (",1.0,1.0,", ",1.0,1.5,", "line 2: test_exact is '1.5', which is no share"),
+        (",1.0,1.0,", ",1.0,-0.5,", "line 2: test_exact is '-0.5', which is no share"),
         (",1.0,1.0,", ",1.0,nan,", "line 2: test_exact is 'nan', which is no share"),
         (",1.0,1.0,", ",,1.0,", "line 2: train_exact is '', which is no share"),
         (",0 1\n", ",0 one\n", "line 2: test_exact_by_epoch is '0 one', which is no number"),

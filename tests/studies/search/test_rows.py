@@ -128,3 +128,12 @@ def test_a_recipe_goes_into_params_and_leaves_the_rest(home: Path) -> None:
     path.write_text(path.read_text("utf-8").replace("    pixel_value: 2.5 # bright\n", ""), "utf-8")
     with pytest.raises(StudyError, match="pixel_value does not stand on a line of its own"):
         apply_recipe(path, MODEL, recipe)
+
+
+def test_of_equal_trials_the_loss_on_the_first_split_decides(home: Path) -> None:
+    space = space_of(home)
+    rows = [row(space, trial, 1000, (0, 0)) for trial in (0, 1)]
+    rows[0].outcomes["uniform"]["test_loss"] = "0.1"
+    rows[1].outcomes["quadrant"]["test_loss"] = "0.1"
+    scores = trial_scores(space, scores_of(space, rows))
+    assert scores[0] > scores[1]

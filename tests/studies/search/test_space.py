@@ -60,6 +60,27 @@ def test_no_training_costs_more_than_its_share_of_the_ceiling() -> None:
     assert settle(space, {"operations": 1}, int(space.ceiling) + 1) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"more_seeds": [2001]},
+        {"best": 3},
+        {"seed": 999},
+        {"random": 4},
+        {"together": 2},
+        {"ceiling": {"regression": 1.0}},
+        {"validation": {"uniform": {"train_share": 0.7, "seed": 1}}},
+    ],
+)
+def test_what_decides_a_search_is_in_its_key(home: Path, change: dict[str, Any]) -> None:
+    """Else a journal of another search would be gone on with."""
+    key = space_of(home).key
+    write_space(home, trials=5, seeds=[1])  # of which there may be more, or fewer
+    assert space_of(home).key == key
+    write_space(home, **change)
+    assert space_of(home).key != key
+
+
 @pytest.mark.parametrize(("split", "trains", "validates"), [("uniform", 2007, 502), ("quadrant", 1568, 784)])
 def test_validation_lies_inside_the_training_set(full: Dataset, split: str, trains: int, validates: int) -> None:
     validation = space_of(ROOT).splits[split]
